@@ -1,0 +1,1 @@
+"""The HTTP face: parse a request, make one call, render the answer."""

@@ -1,0 +1,1 @@
+"""Building blocks that know nothing of the product: errors, ids, clock, tasks, JSON, SSE."""

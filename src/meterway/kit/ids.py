@@ -1,0 +1,47 @@
+"""Identifiers: time-ordered call ids, request ids, and random names."""
+
+import secrets
+import string
+import time
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+_NODE_BITS, _SEQUENCE_BITS = 10, 12
+_SEQUENCE_LIMIT = 1 << _SEQUENCE_BITS
+
+
+def random_text(length: int, alphabet: str = _ALPHANUMERIC) -> str:
+    """Return `length` characters of `alphabet`, chosen by a cryptographic source."""
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+class CallIds:
+    """Makes time-ordered 64-bit call ids: 41 bits of milliseconds, 10 of node, 12 of sequence.
+
+    One maker per process; two processes of one installation need different nodes. The ids of
+    one maker strictly increase, also when the clock goes back or 4,096 fall in a millisecond.
+    """
+
+    def __init__(self, node: int) -> None:
+        if not 0 <= node < 1 << _NODE_BITS:
+            message = f"node must be between 0 and {(1 << _NODE_BITS) - 1}, not {node}"
+            raise ValueError(message)
+        self._node = node << _SEQUENCE_BITS
+        self._last_ms = 0
+        self._sequence = 0
+
+    def next(self) -> int:
+        """Return the next id of this process."""
+        now_ms = time.time_ns() // 1_000_000 - _EPOCH_MS
+        if now_ms > self._last_ms:
+            self._last_ms, self._sequence = now_ms, 0
+        else:
+            self._sequence += 1
+            if self._sequence == _SEQUENCE_LIMIT:
+                self._last_ms, self._sequence = self._last_ms + 1, 0
+        return (self._last_ms << (_NODE_BITS + _SEQUENCE_BITS)) | self._node | self._sequence
+
+
+def request_id(call_id: int) -> str:
+    """Return the public form of a call id: `req_` and sixteen hex digits."""
+    return f"req_{call_id:016x}"

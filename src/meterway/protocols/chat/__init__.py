@@ -1,0 +1,1 @@
+"""Chat dialects: the neutral form and one codec per wire protocol."""

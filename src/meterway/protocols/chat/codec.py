@@ -1,0 +1,141 @@
+"""What a codec of one chat dialect offers: translation both ways, and reading what passes."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from meterway.kit.json import RawObject
+from meterway.protocols.chat import neutral
+from meterway.protocols.dialects import Dialect
+from meterway.protocols.usage import Usage
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway must know of a request it may pass on unread.
+
+    `model` and `stream` as sent; `include_usage` is true where a streaming client asked for the
+    final usage chunk, or where its dialect always reports usage.
+    """
+
+    model: str
+    stream: bool = False
+    include_usage: bool = True
+    service_tier: str | None = None
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A request body for an upstream, and the JSON paths of generic knobs left out of it."""
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway reads in a whole reply that passes through: body to send on, usage, tier.
+
+    `failure` is set where a 200 carries an error object instead of a reply.
+    """
+
+    body: bytes
+    usage: Usage | None = None
+    service_tier: str | None = None
+    failure: neutral.Failed | None = None
+
+
+class StreamDecoder(Protocol):
+    """Turns one upstream stream's bytes into neutral events; state lives for that one stream."""
+
+    def feed(self, chunk: bytes) -> list[neutral.Event]:
+        """Take the next bytes, cut anywhere, and return the events completed by them.
+
+        After `Closed` or `Failed` further bytes are ignored. Raises `BadReplyError` on data
+        that is not of the dialect.
+        """
+
+
+class StreamEncoder(Protocol):
+    """Turns neutral events into one client stream's bytes; state lives for that one stream."""
+
+    def encode(self, event: neutral.Event) -> bytes:
+        """Return the bytes that tell the client of `event`; may be empty."""
+
+
+class StreamReader(Protocol):
+    """Reads a stream that passes through unchanged, dialect to same dialect.
+
+    The attributes hold what was seen so far. `output_bytes` counts the UTF-8 bytes of visible
+    and hidden output, for an estimate where usage never came. `closed` is true after the
+    dialect's own end (`[DONE]`, `message_stop`), `failure` after an error event.
+    """
+
+    usage: Usage | None
+    output_bytes: int
+    closed: bool
+    failure: neutral.Failed | None
+    service_tier: str | None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes and return those to forward now: whole events only.
+
+        Events the client did not ask for are left out; `model` is rewritten where the reader
+        was made with one. An unfinished event is kept until its end came.
+        """
+
+
+class Codec(Protocol):
+    """One chat dialect, as client and as upstream protocol. Stateless; one instance serves all."""
+
+    dialect: Dialect
+
+    def facts(self, body: RawObject) -> Facts:
+        """Read what routing and metering need.
+
+        Raises `InvalidRequestError` where the model is missing or a field has the wrong type.
+        """
+
+    def decode_request(self, body: RawObject) -> neutral.Request:
+        """Read a client's request. Raises `InvalidRequestError` naming the JSON path at fault."""
+
+    def encode_request(self, request: neutral.Request, model: str) -> Encoded:
+        """Write a request for an upstream that calls the model `model`.
+
+        Raises `UnsupportedContentError` naming the JSON path of a part that cannot be said.
+        """
+
+    def pass_request(self, body: RawObject, model: str) -> bytes:
+        """Write the client's own request for an upstream of the same dialect.
+
+        Sets `model`, and what metering needs (`stream_options.include_usage`); every other
+        value travels untouched, every key once.
+        """
+
+    def decode_reply(self, body: bytes) -> neutral.Reply | neutral.Failed:
+        """Read a whole upstream reply; `Failed` where a 200 carries an error.
+
+        Raises `BadReplyError`.
+        """
+
+    def encode_reply(self, reply: neutral.Reply) -> bytes:
+        """Write a whole reply for a client."""
+
+    def pass_reply(self, body: bytes, model: str | None) -> Seen:
+        """Read a whole reply that passes through; `model`, when given, replaces the one inside."""
+
+    def stream_decoder(self) -> StreamDecoder:
+        """Return a decoder for one upstream stream."""
+
+    def stream_encoder(self, request: neutral.Request) -> StreamEncoder:
+        """Return an encoder for one client stream answering `request`."""
+
+    def stream_reader(self, facts: Facts, model: str | None) -> StreamReader:
+        """Return a reader for one stream that passes through; `model` replaces the one inside."""
+
+    def encode_failure(self, failure: neutral.Failed) -> bytes:
+        """Write the stream event that tells a client of an error after the first byte."""
+
+    def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> neutral.Failed:
+        """Read an upstream's error answer (status 4xx or 5xx), whatever its body looks like.
+
+        The message is the vendor's, cut to 2,000 characters and free of credentials.
+        """

@@ -1,0 +1,1 @@
+"""The sentence every paid call follows, from hold to settle."""

@@ -1,0 +1,1 @@
+"""Where calls go: provider rows, transports, the sandbox, and upstream errors."""

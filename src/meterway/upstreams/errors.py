@@ -1,0 +1,88 @@
+"""What can go wrong on the way to an upstream.
+
+MeterwayError
+├── TransportError            the exchange broke; `retryable` says whether another try may help
+│   ├── ConnectError          no connection (refused, name unknown, TLS failed)
+│   ├── ConnectTimeoutError   no connection in time
+│   ├── FirstByteTimeoutError connected, request sent, no answer in time
+│   ├── IdleTimeoutError      the answer began and then fell silent
+│   ├── CutConnectionError    the peer closed before the end
+│   ├── ProtocolError         what came is not HTTP, or is over a limit
+│   └── ReplyTooLargeError    the body is over the limit
+└── UpstreamError             a whole answer that says no: vendor status, kind and message
+"""
+
+from meterway.kit.errors import MeterwayError
+
+
+class TransportError(MeterwayError):
+    """The exchange with an upstream broke."""
+
+    status, code = 502, "upstream_unreachable"
+    retryable = True
+
+
+class ConnectError(TransportError):
+    """No connection to the upstream: refused, unknown name, or TLS failed."""
+
+
+class ConnectTimeoutError(TransportError):
+    """No connection to the upstream in time."""
+
+    status, code = 504, "upstream_connect_timeout"
+
+
+class FirstByteTimeoutError(TransportError):
+    """The upstream took the request and did not begin to answer in time."""
+
+    status, code = 504, "upstream_timeout"
+
+
+class IdleTimeoutError(TransportError):
+    """The upstream began to answer and then fell silent."""
+
+    status, code = 504, "upstream_idle_timeout"
+
+
+class CutConnectionError(TransportError):
+    """The upstream closed the connection before its answer ended."""
+
+    code = "upstream_cut"
+
+
+class ProtocolError(TransportError):
+    """What the upstream sent is not HTTP as agreed, or is over a limit."""
+
+    code = "upstream_protocol_error"
+
+
+class ReplyTooLargeError(TransportError):
+    """The upstream's answer is larger than the gateway accepts."""
+
+    code = "upstream_reply_too_large"
+    retryable = False
+
+
+class UpstreamError(MeterwayError):
+    """The upstream answered with an error.
+
+    `status` is the one to show the caller, `upstream_status` the vendor's own; `kind` is the
+    vendor's error type; `retry_after` in seconds where the vendor gave one.
+    """
+
+    code = "upstream_error"
+
+    def __init__(  # noqa: PLR0913 - each is a fact of the vendor's answer
+        self,
+        message: str,
+        *,
+        status: int,
+        upstream_status: int,
+        kind: str,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.status = status  # type: ignore[misc]  # the class default is replaced by the vendor's answer
+        self.upstream_status = upstream_status
+        self.kind = kind

@@ -1,0 +1,93 @@
+"""Where a call can go: provider rows, an operator's channels, and routes through them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from meterway.protocols.dialects import Dialect
+
+
+class AuthForm(StrEnum):
+    """How a provider wants its credential."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+    API_KEY = "api-key"
+    NONE = "none"
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of facts about one vendor or engine; behaviour never depends on its name.
+
+    `speaks` maps each dialect to the path appended to the base URL. `base_url` is None where
+    the operator must give one (generic rows, Azure). `key_env` names the environment variable
+    that makes a channel at first start; `url_env` the one that gives a local engine's address.
+    `drops` lists top-level request fields the provider is known to refuse.
+    `counts` maps dialects to the path of the provider's own token counter. `source` is the
+    vendor's page the row follows.
+    """
+
+    name: str
+    title: str
+    speaks: Mapping[Dialect, str]
+    source: str
+    base_url: str | None = None
+    auth: AuthForm = AuthForm.BEARER
+    headers: Mapping[str, str] = {}
+    key_env: str | None = None
+    url_env: str | None = None
+    local: bool = False
+    counts: Mapping[Dialect, str] = {}
+    models_path: str | None = "/models"
+    drops: frozenset[str] = frozenset()
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """One secret of a channel; `id` names it in logs and metrics, the secret never appears."""
+
+    id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Show the id alone."""
+        return f"Credential({self.id!r})"
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one attempt, in seconds: to connect, to the first byte, and between bytes."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    idle: float = 120.0
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator's credentialed provider.
+
+    `models` maps the names clients ask for to the names the upstream knows; empty means: every
+    name, as asked. Lower `priority` numbers are tried first; within one priority the share of
+    calls follows `weight`. `prefix`, such as "TA", is offered as `TA/model` too.
+    """
+
+    id: int
+    name: str
+    provider: Provider
+    base_url: str
+    credentials: tuple[Credential, ...]
+    models: Mapping[str, str] = {}
+    priority: int = 0
+    weight: int = 1
+    prefix: str | None = None
+    enabled: bool = True
+    headers: Mapping[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel, one of its credentials, and the model's name there: where one attempt goes."""
+
+    channel: Channel
+    credential: Credential | None
+    model: str
+    dialect: Dialect
