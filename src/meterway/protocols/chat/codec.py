@@ -53,6 +53,14 @@ class StreamDecoder(Protocol):
         that is not of the dialect.
         """
 
+    def end(self) -> list[neutral.Event]:
+        """Hear that the upstream's bytes are over and return the events that completes.
+
+        The last is `Closed` where the dialect, or the habit of its servers, allows the stream to
+        end here (OpenAI chat: after every choice's finish_reason, without `[DONE]`). Where
+        neither `feed` nor `end` ever returned `Closed` or `Failed`, the stream was cut.
+        """
+
 
 class StreamEncoder(Protocol):
     """Turns neutral events into one client stream's bytes; state lives for that one stream."""
@@ -80,6 +88,13 @@ class StreamReader(Protocol):
 
         Events the client did not ask for are left out; `model` is rewritten where the reader
         was made with one. An unfinished event is kept until its end came.
+        """
+
+    def end(self) -> bytes:
+        """Hear that the upstream's bytes are over and return what is still to be forwarded.
+
+        Sets `closed` where the stream may end here, adding the dialect's own end when the
+        upstream left it out; where `closed` stays false the stream was cut.
         """
 
 

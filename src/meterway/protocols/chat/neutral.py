@@ -299,7 +299,10 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """More visible text, with the logprobs of its tokens where they were asked for."""
+    """More visible text, with the logprobs of its tokens where they were asked for.
+
+    One with logprobs and no text carries them alone (those of a refusal) and opens no part.
+    """
 
     text: str
     choice: int = 0
