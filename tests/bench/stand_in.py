@@ -1,0 +1,51 @@
+"""A stand-in for the `meterway` command: the same arguments, and the benchmark's own upstream inside."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from meterway.bench.upstream import UpstreamProtocol
+
+
+async def serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    await loop.create_server(UpstreamProtocol, "127.0.0.1", port)
+    await ended.wait()
+
+
+def value(name: str) -> str:
+    return sys.argv[sys.argv.index(name) + 1]
+
+
+def main() -> None:
+    data = Path(value("--data"))
+    match sys.argv[1]:
+        case "init":
+            data.mkdir()
+            sys.stdout.write(json.dumps({"base_url": "http://127.0.0.1:1", "key": "sk-stand-in"}))
+        case "channel":
+            with (data / "channels").open("a") as sink:
+                sink.write(f"{value('--provider')} {value('--base-url')} {value('--models')}\n")
+        case "serve":
+            me = [sys.executable, __file__]
+            port = ["--data", str(data), "--port", value("--port")]
+            children = [subprocess.Popen([*me, role, *port]) for role in ("worker", "counter")]
+            if (data / "stubborn").exists():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            else:
+                signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in children])
+            for child in children:
+                child.wait()
+        case "worker":
+            asyncio.run(serve(int(value("--port"))))
+        case "counter":
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()
