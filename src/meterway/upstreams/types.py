@@ -23,8 +23,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `speaks` maps each dialect to the path appended to the base URL. `base_url` is None where
     the operator must give one (generic rows, Azure). `key_env` names the environment variable
     that makes a channel at first start; `url_env` the one that gives a local engine's address.
-    `drops` lists top-level request fields the provider is known to refuse. `hosts` names the
-    catalogue vendors whose models it serves when a channel lists none; empty means any model.
+    `drops` lists top-level request fields the provider is known to refuse, `renames` those it
+    only knows by another name. `hosts` names the catalogue vendors whose models it serves when
+    a channel lists none; empty means any model.
     `counts` maps dialects to the path of the provider's own token counter. `source` is the
     vendor's page the row follows.
     """
@@ -42,6 +43,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     counts: Mapping[Dialect, str] = {}
     models_path: str | None = "/models"
     drops: frozenset[str] = frozenset()
+    renames: Mapping[str, str] = {}
     hosts: frozenset[str] = frozenset()
 
 
