@@ -1,0 +1,1 @@
+"""Users: who owns keys, who administers, who pays later."""

@@ -1,0 +1,1 @@
+"""Who is calling: the principal behind a key, found without waiting when warm."""

@@ -1,0 +1,31 @@
+"""Who is calling, as the rest of the product sees them."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from meterway.keys import permissions as rights
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller behind a valid credential.
+
+    `key_name` is the key as it may be shown (`sk-ab***8336`). `permissions` None means
+    everything. `expires_at` is in seconds since the epoch. `default_model` answers calls that
+    name no model.
+    """
+
+    key_id: int
+    user_id: int
+    key_name: str
+    permissions: frozenset[str] | None = None
+    expires_at: float | None = None
+    is_admin: bool = False
+    postpaid: bool = False
+    default_model: str | None = None
+
+    def allows(
+        self, model_id: str | None, family: str | None = None, capabilities: Iterable[str] = ()
+    ) -> bool:
+        """Say whether this caller may use a model and the capabilities it takes."""
+        return rights.allows(self.permissions, model_id, family, capabilities)

@@ -1,0 +1,159 @@
+"""Engines and transactions on SQLite and PostgreSQL, and the one place where drivers fail."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from meterway.db.errors import DatabaseAddressError
+from meterway.kit.errors import UnavailableError
+
+_SQLITE, _POSTGRES = "sqlite+aiosqlite", "postgresql+asyncpg"
+_DRIVERS = {
+    "sqlite": _SQLITE,
+    _SQLITE: _SQLITE,
+    "postgres": _POSTGRES,
+    "postgresql": _POSTGRES,
+    _POSTGRES: _POSTGRES,
+}
+_WRITES = "meterway_writes"
+_UNDEFINED_TABLE = "42P01"  # PostgreSQL's SQLSTATE; SQLite reports it as operational
+_RETRY_AFTER = 1.0
+_PRAGMAS = (
+    "PRAGMA busy_timeout = 5000",  # first: the next ones may have to wait themselves
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def address(text: str) -> URL:
+    """Read a database URL of SQLite or PostgreSQL; the driver need not be named.
+
+    Raises `DatabaseAddressError`, which does not repeat the URL: it may hold a password.
+    """
+    try:
+        url = make_url(text)
+        return url.set(drivername=_DRIVERS[url.drivername])
+    except (ArgumentError, KeyError, ValueError):
+        raise DatabaseAddressError(
+            "The database URL is not one Meterway can open; write sqlite:///FOLDER/FILE or "
+            "postgresql://USER:PASSWORD@HOST/NAME."
+        ) from None
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def open_engine(
+    url: str, *, pool_size: int = 5, pool_timeout: float = 5.0, connect_timeout: float = 5.0
+) -> AsyncEngine:
+    """Make an engine; nothing is opened before its first use. Times are in seconds.
+
+    Whoever opens an engine disposes of it. Raises `DatabaseAddressError`.
+    """
+    target = address(url)
+    arguments: dict[str, Any] = {"timeout": connect_timeout}
+    try:
+        engine = create_async_engine(
+            target,
+            connect_args=arguments,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_timeout,
+            pool_pre_ping=target.drivername == _POSTGRES,
+            hide_parameters=True,  # values may be secrets, and errors reach the log
+        )
+    except (ImportError, NoSuchModuleError):
+        raise DatabaseAddressError(
+            "PostgreSQL needs its driver: install meterway[postgres]."
+        ) from None
+    if target.drivername == _SQLITE:
+        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, record: object) -> None:
+    del record
+    connection.isolation_level = None  # the driver's own BEGIN comes too late and too weak
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock first: a transaction that reads, then writes, fails at once else."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction that may write; it commits at the end and rolls back on an error.
+
+    Raises `UnavailableError` with a `retry_after` where the database cannot be used.
+    """
+    async with _connected(engine, writes=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a connection that sees one moment of the database and writes nothing.
+
+    Raises `UnavailableError` with a `retry_after` where the database cannot be used.
+    """
+    async with _connected(engine, writes=False) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+    with passing_faults():
+        async with engine.connect() as connection:
+            await connection.execution_options(**{_WRITES: writes})
+            async with connection.begin():
+                yield connection
+
+
+@contextmanager
+def passing_faults() -> Iterator[None]:
+    """Turn what a driver raises when the database fails into `UnavailableError`.
+
+    Broken constraints, bad values and wrong SQL are not passing faults and travel on.
+    """
+    try:
+        yield
+    except (IntegrityError, DataError):
+        raise
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
+            raise
+        raise _unavailable() from error
+    except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> UnavailableError:
+    return UnavailableError(
+        "The database cannot be used at the moment; try again shortly.", retry_after=_RETRY_AFTER
+    )

@@ -1,0 +1,39 @@
+"""What a key may do: a pure question over the names on its list."""
+
+from collections.abc import Collection, Iterable
+
+from meterway.keys.errors import UnknownPermissionError
+
+
+def allows(
+    permissions: Collection[str] | None,
+    model_id: str | None,
+    family: str | None = None,
+    capabilities: Iterable[str] = (),
+) -> bool:
+    """Say whether a key with this list may use a model and the capabilities it takes.
+
+    None means everything. A listed model or a listed family covers the model; each capability
+    (such as `file-v1`) must be listed itself. `model_id` None asks about capabilities alone.
+    """
+    if permissions is None:
+        return True
+    if model_id is not None and model_id not in permissions and family not in permissions:
+        return False
+    return all(capability in permissions for capability in capabilities)
+
+
+def checked(names: Iterable[str], known: Collection[str]) -> frozenset[str] | None:
+    """Return the list to store: None (everything) for an empty one.
+
+    Raises `UnknownPermissionError` for a name that is neither a model, a family nor a
+    capability in `known`: a mistyped name would silently allow nothing.
+    """
+    asked = frozenset(names)
+    unknown = sorted(asked.difference(known))
+    if unknown:
+        raise UnknownPermissionError(
+            f"Unknown permissions: {', '.join(unknown)}. Use names of models, model families or "
+            "capabilities; an empty list allows everything."
+        )
+    return asked or None
