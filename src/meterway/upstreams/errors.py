@@ -10,7 +10,15 @@ MeterwayError
 │   ├── ProtocolError         what came is not HTTP, or is over a limit
 │   └── ReplyTooLargeError    the body is over the limit
 └── UpstreamError             a whole answer that says no: vendor status, kind and message
+    ├── RequestRefusedError   the request itself is at fault; no other route would help
+    ├── ModelMissingError     the vendor does not know the model
+    ├── CredentialRefusedError  the channel's own key was refused, never the caller's
+    ├── AccountEmptyError     the channel's own account cannot pay
+    ├── RateLimitedError      the channel's own limits are used up
+    └── VendorFaultError      the vendor failed or is overloaded
 """
+
+from typing import ClassVar
 
 from meterway.kit.errors import MeterwayError
 
@@ -67,10 +75,13 @@ class UpstreamError(MeterwayError):
     """The upstream answered with an error.
 
     `status` is the one to show the caller, `upstream_status` the vendor's own; `kind` is the
-    vendor's error type; `retry_after` in seconds where the vendor gave one.
+    vendor's error type; `retry_after` in seconds where the vendor gave one. `falls_back` says
+    that another route may do better, `cools` that this one should rest for a while.
     """
 
     code = "upstream_error"
+    falls_back: ClassVar[bool] = True
+    cools: ClassVar[bool] = True
 
     def __init__(  # noqa: PLR0913 - each is a fact of the vendor's answer
         self,
@@ -86,3 +97,43 @@ class UpstreamError(MeterwayError):
         self.status = status  # type: ignore[misc]  # the class default is replaced by the vendor's answer
         self.upstream_status = upstream_status
         self.kind = kind
+
+
+class RequestRefusedError(UpstreamError):
+    """The vendor refused the request for what it says; it would be refused again."""
+
+    code = "invalid_request"
+    falls_back, cools = False, False
+
+
+class ModelMissingError(UpstreamError):
+    """The vendor does not offer the model to this channel."""
+
+    code = "model_not_found"
+    cools = False
+
+
+class CredentialRefusedError(UpstreamError):
+    """The vendor refused the channel's own credential; the caller's key is fine."""
+
+    code = "upstream_credential_refused"
+
+
+class AccountEmptyError(UpstreamError):
+    """The channel's own account at the vendor has no credit or quota left."""
+
+    code = "upstream_account_empty"
+
+
+class RateLimitedError(UpstreamError):
+    """The channel's own rate limit at the vendor is used up."""
+
+    code = "upstream_rate_limited"
+    retryable = True
+
+
+class VendorFaultError(UpstreamError):
+    """The vendor failed, timed out, or has no capacity."""
+
+    code = "upstream_fault"
+    retryable = True
