@@ -27,7 +27,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     only knows by another name. `hosts` names the catalogue vendors whose models it serves when
     a channel lists none; empty means any model.
     `counts` maps dialects to the path of the provider's own token counter. `source` is the
-    vendor's page the row follows.
+    vendor's page the row follows. `transport` names the carrier of its requests: "network", or
+    "sandbox" for the one that answers in process.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     drops: frozenset[str] = frozenset()
     renames: Mapping[str, str] = {}
     hosts: frozenset[str] = frozenset()
+    transport: str = "network"
 
 
 class Credential(msgspec.Struct, frozen=True):

@@ -42,6 +42,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     failure: neutral.Failed | None = None
 
+    @property
+    def output_bytes(self) -> int:
+        """The body's length, for an estimate where usage is missing."""
+        return len(self.body)
+
 
 class StreamDecoder(Protocol):
     """Turns one upstream stream's bytes into neutral events; state lives for that one stream."""

@@ -1,0 +1,112 @@
+"""Tries routes until one answers: encode, send, accept or refuse, and the next route on failure.
+
+Another route is tried only while nothing reached the client. Between passes over the routes the
+wait grows exponentially, or is what the upstream asked for when that is short enough.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from meterway.kit.clock import Clock
+from meterway.kit.errors import MeterwayError
+from meterway.protocols.chat.call import Call
+from meterway.relay.answer import Answer
+from meterway.relay.exchange import Exchange
+from meterway.relay.record import Attempt, CallRecord
+from meterway.routing.health import Health
+from meterway.upstreams import failures
+from meterway.upstreams.errors import UpstreamError
+from meterway.upstreams.types import Route
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to insist: at most `tries` attempts in all, in at most `rounds` passes.
+
+    Before another pass the wait doubles from `first_wait` seconds; an upstream's `retry-after`
+    is honoured up to `longest_wait`, and a longer one is handed to the client instead.
+    """
+
+    tries: int = 8
+    rounds: int = 2
+    first_wait: float = 0.25
+    longest_wait: float = 5.0
+
+
+class Attempts:
+    """Makes the attempts of every call of one process."""
+
+    def __init__(
+        self, exchange: Exchange, health: Health, clock: Clock, policy: RetryPolicy
+    ) -> None:
+        self._exchange = exchange
+        self._health = health
+        self._clock = clock
+        self._policy = policy
+
+    async def first(self, call: Call, routes: Sequence[Route], record: CallRecord) -> Answer:
+        """Return the first answer that is one; `record` tells of every attempt.
+
+        Raises the last failure where no route answers, or the first that no other can mend.
+        """
+        left = list(routes)
+        for round_ in range(self._policy.rounds):
+            if round_:
+                left = [route for route in left if not self._health.cooling(route)]
+            for route in left:
+                try:
+                    return await self._try(call, route, record)
+                except MeterwayError as error:
+                    last = error
+                    if not failures.falls_back(error) or self._spent(record):
+                        raise
+            await self._pause(last, round_)
+        raise last
+
+    def _spent(self, record: CallRecord) -> bool:
+        return len(record.attempts) >= self._policy.tries
+
+    async def _pause(self, last: MeterwayError, round_: int) -> None:
+        """Wait before another pass. Raises `last` where another is not worth the wait."""
+        wait = last.retry_after or self._policy.first_wait * 2**round_
+        final = round_ + 1 >= self._policy.rounds
+        if final or not last.retryable or wait > self._policy.longest_wait:
+            raise last
+        await self._clock.sleep(wait)
+
+    async def _try(self, call: Call, route: Route, record: CallRecord) -> Answer:
+        """Make one attempt, note it in `record`, and tell the route's circuit how it went."""
+        started = self._clock.monotonic()
+        failure: BaseException | None = None
+        try:
+            with self._health.trial(route):
+                answer = await self._exchange.run(call, route, record)
+        except BaseException as error:
+            failure = error
+            raise
+        else:
+            self._health.succeeded(route)
+            return answer
+        finally:
+            if isinstance(failure, MeterwayError) and failures.cools(failure):
+                self._health.failed(route, cool_for=failure.retry_after)
+            record.attempts.append(_attempt(route, failure, self._clock.monotonic() - started))
+
+
+def _attempt(route: Route, failure: BaseException | None, seconds: float) -> Attempt:
+    code = status = None
+    if isinstance(failure, MeterwayError):
+        code = failure.code
+    elif failure is not None:
+        code = "cancelled"
+    if isinstance(failure, UpstreamError):
+        status = failure.upstream_status
+    return Attempt(
+        channel=route.channel.name,
+        credential=route.credential.id if route.credential else None,
+        model=route.model,
+        dialect=route.dialect,
+        seconds=seconds,
+        status=status,
+        error=code,
+    )

@@ -1,0 +1,128 @@
+"""One exchange with one route: the request in its dialect, and its answer accepted or refused."""
+
+from collections.abc import Mapping
+
+from meterway.kit.clock import Clock
+from meterway.kit.errors import MeterwayError
+from meterway.protocols.chat import neutral
+from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codec import Codec, StreamReader
+from meterway.protocols.chat.collect import events_of
+from meterway.protocols.dialects import Dialect
+from meterway.protocols.errors import BadReplyError
+from meterway.relay.answer import Answer, Rest
+from meterway.relay.pipes import Translator, stream_pipe, whole_reply
+from meterway.relay.record import CallRecord
+from meterway.upstreams import failures
+from meterway.upstreams.encode import outgoing
+from meterway.upstreams.errors import ReplyTooLargeError
+from meterway.upstreams.transport import Outgoing, Response, Transport
+from meterway.upstreams.types import Route
+
+_ERROR_LIMIT = 64 * 1024
+_EVENT_STREAM = b"text/event-stream"
+
+
+class Exchange:
+    """Talks to upstreams: `transports` by the name a provider's row gives, `codecs` by dialect.
+
+    `reply_limit` bounds a whole reply, in bytes.
+    """
+
+    def __init__(
+        self,
+        transports: Mapping[str, Transport],
+        codecs: Mapping[Dialect, Codec],
+        clock: Clock,
+        reply_limit: int = 256 * 1024 * 1024,
+    ) -> None:
+        self._transports = transports
+        self._codecs = codecs
+        self._clock = clock
+        self._reply_limit = reply_limit
+
+    async def run(self, call: Call, route: Route, record: CallRecord) -> Answer:
+        """Send `call` along `route` and return the accepted answer.
+
+        A stream is accepted once its first bytes for the client are there. Raises what
+        `upstreams.errors` and `protocols.errors` describe; nothing stays open then.
+        """
+        transport = self._transports[route.channel.provider.transport]
+        response = await transport.send(self._request(call, route, record))
+        try:
+            return await self._accept(call, route, response)
+        except BaseException:
+            await response.close()
+            raise
+
+    def _request(self, call: Call, route: Route, record: CallRecord) -> Outgoing:
+        codec, facts = self._codecs[route.dialect], call.facts
+        if codec is call.codec:
+            body = codec.pass_request(call.body, route.model)
+        else:
+            encoded = codec.encode_request(call.request, route.model)
+            body, record.dropped = encoded.body, encoded.dropped
+        record.input_bytes = len(body)
+        return outgoing(route, body, call.headers, stream=facts.stream)
+
+    async def _accept(self, call: Call, route: Route, response: Response) -> Answer:
+        codec = self._codecs[route.dialect]
+        if response.status != 200:  # noqa: PLR2004 - the one status a chat reply comes with
+            raise await self._refusal(codec, response)
+        alias = call.facts.model if call.facts.model != route.model else None
+        kind = _content_type(response)
+        if call.facts.stream and kind != b"application/json":
+            return await self._open_stream(route, response, stream_pipe(call, codec, alias))
+        body = await response.read(self._reply_limit)
+        if call.facts.stream:
+            return self._told_as_stream(call, route, body, alias)
+        seen = whole_reply(call, codec, body, alias)
+        if seen.failure is not None:
+            raise self._inside(seen.failure)
+        return Answer(route=route, first=seen.body, meter=seen)
+
+    async def _open_stream(self, route: Route, response: Response, pipe: StreamReader) -> Answer:
+        """Read until the first bytes for the client are there; an error before is a failure."""
+        if _content_type(response) not in {_EVENT_STREAM, b""}:
+            raise BadReplyError("The upstream answered a streaming call with something else.")
+        chunks = aiter(response)
+        async for chunk in chunks:
+            first = pipe.feed(chunk)
+            if pipe.failure is not None:
+                raise self._inside(pipe.failure)
+            if first:
+                rest = Rest(response, chunks, pipe)
+                return Answer(route=route, first=first, meter=pipe, rest=rest)
+        raise BadReplyError("The upstream's stream ended before it began.")
+
+    def _told_as_stream(self, call: Call, route: Route, body: bytes, alias: str | None) -> Answer:
+        """Tell a whole reply as a stream, for an upstream that ignored the wish for one."""
+        codec = self._codecs[route.dialect]
+        reply = codec.decode_reply(body)
+        if isinstance(reply, neutral.Failed):
+            raise self._inside(reply)
+        teller = Translator(codec.stream_decoder(), call.codec.stream_encoder(call.request), alias)
+        return Answer(route=route, first=teller.tell(events_of(reply)), meter=teller)
+
+    async def _refusal(self, codec: Codec, response: Response) -> MeterwayError:
+        """Read an error answer; one too long to be worth reading counts as empty."""
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers
+        }
+        try:
+            body = await response.read(_ERROR_LIMIT)
+        except ReplyTooLargeError:
+            body = b""
+        failed = codec.decode_error(response.status, headers, body)
+        return failures.upstream_error(response.status, headers, failed, self._clock.now())
+
+    def _inside(self, failed: neutral.Failed) -> MeterwayError:
+        """Return what an error inside an answer of status 200 means."""
+        return failures.upstream_error(failed.status, {}, failed, self._clock.now())
+
+
+def _content_type(response: Response) -> bytes:
+    for name, value in response.headers:
+        if name == b"content-type":
+            return value.partition(b";")[0].strip().lower()
+    return b""

@@ -1,0 +1,96 @@
+"""Turns an upstream's bytes into the client's, by passing through or by translating, and meters.
+
+A stream goes through something that offers what `StreamReader` promises: the client dialect's own
+reader where both sides speak it, else a `Translator`. A whole reply goes through `whole_reply`.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from meterway.protocols.chat import neutral
+from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codec import Codec, Seen, StreamDecoder, StreamEncoder, StreamReader
+from meterway.protocols.usage import Usage
+
+
+class Translator:
+    """A stream from one dialect to another, event by event; a `StreamReader` to its user."""
+
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder, alias: str | None) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._alias = alias
+        self.usage: Usage | None = None
+        self.output_bytes = 0
+        self.closed = False
+        self.failure: neutral.Failed | None = None
+        self.service_tier: str | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the upstream's next bytes and return the client's."""
+        return self.tell(self._decoder.feed(chunk))
+
+    def end(self) -> bytes:
+        """Hear that the upstream's bytes are over and return the client's last."""
+        return self.tell(self._decoder.end())
+
+    def tell(self, events: list[neutral.Event]) -> bytes:
+        """Meter `events` and return them in the client's dialect."""
+        encode = self._encoder.encode
+        if len(events) == 1:
+            return encode(self._note(events[0]))
+        return b"".join([encode(self._note(event)) for event in events])
+
+    def _note(self, event: neutral.Event) -> neutral.Event:
+        match event:
+            case neutral.TextDelta() | neutral.ThinkingDelta() | neutral.RefusalDelta():
+                self.output_bytes += len(event.text)
+            case neutral.ToolCallDelta():
+                self.output_bytes += len(event.arguments)
+            case neutral.UsageReported():
+                self.usage = event.usage
+            case neutral.Opened():
+                return self._opened(event)
+            case neutral.Closed():
+                self.closed = True
+            case neutral.Failed():
+                self.failure = event
+            case (
+                neutral.ThinkingSigned()
+                | neutral.ThinkingRedacted()
+                | neutral.ToolCallOpened()
+                | neutral.ChoiceEnded()
+            ):
+                pass
+            case _:
+                assert_never(event)
+        return event
+
+    def _opened(self, event: neutral.Opened) -> neutral.Opened:
+        self.usage = event.usage or self.usage
+        self.service_tier = event.service_tier
+        if self._alias is None:
+            return event
+        return msgspec.structs.replace(event, model=self._alias)
+
+
+def stream_pipe(call: Call, upstream: Codec, alias: str | None) -> StreamReader:
+    """Return what turns one stream of the `upstream` dialect into the one `call` asked for."""
+    if upstream is call.codec:
+        return upstream.stream_reader(call.facts, alias)
+    return Translator(upstream.stream_decoder(), call.codec.stream_encoder(call.request), alias)
+
+
+def whole_reply(call: Call, upstream: Codec, body: bytes, alias: str | None) -> Seen:
+    """Turn a whole reply of the `upstream` dialect into the one `call` asked for."""
+    if upstream is call.codec:
+        return upstream.pass_reply(body, alias)
+    reply = upstream.decode_reply(body)
+    if isinstance(reply, neutral.Failed):
+        return Seen(body=b"", failure=reply)
+    if alias is not None:
+        reply = msgspec.structs.replace(reply, model=alias)
+    return Seen(
+        body=call.codec.encode_reply(reply), usage=reply.usage, service_tier=reply.service_tier
+    )

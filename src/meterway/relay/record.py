@@ -1,0 +1,56 @@
+"""What is kept of a call while it runs: every attempt, the usage, and how it ended."""
+
+from enum import StrEnum
+
+import msgspec
+
+from meterway.protocols.dialects import Dialect
+from meterway.protocols.usage import Usage, UsageSource
+
+
+class Outcome(StrEnum):
+    """How a call ended, as seen from the client."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UPSTREAM_CUT = "upstream_cut"
+    CLIENT_GONE = "client_gone"
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at one route. Seconds count from the attempt's start; `error` is a code or None."""
+
+    channel: str
+    credential: str | None
+    model: str
+    dialect: Dialect
+    seconds: float
+    status: int | None = None
+    error: str | None = None
+
+
+class CallRecord(msgspec.Struct, kw_only=True):
+    """One call from admission to end. Times are seconds: `began` since the epoch, others elapsed.
+
+    `dropped` names generic knobs the upstream's dialect could not take; `input_bytes` and
+    `output_bytes` feed an estimate where the upstream reported no usage.
+    """
+
+    call_id: int
+    key_id: int
+    user_id: int
+    model: str
+    dialect: Dialect
+    stream: bool
+    began: float
+    input_bytes: int = 0
+    output_bytes: int = 0
+    attempts: list[Attempt] = []
+    dropped: tuple[str, ...] = ()
+    usage: Usage | None = None
+    usage_source: UsageSource = UsageSource.REPORTED
+    service_tier: str | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+    first_byte: float | None = None
+    seconds: float = 0.0

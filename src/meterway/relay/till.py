@@ -1,0 +1,92 @@
+"""Where a call's account is opened before the upstream works and closed after, exactly once."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from meterway.auth.types import Principal
+from meterway.kit.clock import Clock
+from meterway.kit.errors import MeterwayError
+from meterway.protocols.chat.call import Call
+from meterway.protocols.usage import Usage, UsageSource
+from meterway.relay.record import CallRecord, Outcome
+from meterway.tokens.types import estimate
+
+Listener: TypeAlias = Callable[[CallRecord], None]
+
+
+class Hold:
+    """One call's open account.
+
+    Used as a context manager around the attempts: an error inside settles the call as failed.
+    After that whoever delivers the reply calls `settle` when it ended, however it ended; only
+    the first settlement counts.
+    """
+
+    __slots__ = ("_clock", "_listeners", "_started", "record")
+
+    def __init__(self, record: CallRecord, clock: Clock, listeners: Sequence[Listener]) -> None:
+        self.record = record
+        self._clock = clock
+        self._listeners = listeners
+        self._started = clock.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            gone = not isinstance(error, Exception)  # cancelled: the client left
+            code = error.code if isinstance(error, MeterwayError) else type(error).__name__
+            self.settle(Outcome.CLIENT_GONE if gone else Outcome.FAILED, error=code)
+
+    def elapsed(self) -> float:
+        """Seconds since the hold was taken."""
+        return self._clock.monotonic() - self._started
+
+    def settle(self, outcome: Outcome, *, error: str | None = None) -> None:
+        """Close the account: fix the outcome, label the usage, and tell the listeners."""
+        record = self.record
+        if record.outcome is not None:
+            return
+        record.outcome, record.error = outcome, error
+        record.seconds = self.elapsed()
+        if record.usage is None and outcome is not Outcome.FAILED:
+            record.usage, record.usage_source = _estimate(record), UsageSource.ESTIMATED
+        for listener in self._listeners:
+            listener(record)
+
+
+class Till:
+    """Opens a hold for every call of a postpaid caller and reports each settlement.
+
+    `listeners` are told of each ended call, in order, synchronously; they must be quick.
+    """
+
+    def __init__(self, clock: Clock, listeners: Sequence[Listener] = ()) -> None:
+        self._clock = clock
+        self._listeners = tuple(listeners)
+
+    def hold(self, call: Call, caller: Principal) -> Hold:
+        """Open the account of `call`, billed to `caller`."""
+        facts = call.facts
+        record = CallRecord(
+            call_id=call.id,
+            key_id=caller.key_id,
+            user_id=caller.user_id,
+            model=facts.model,
+            dialect=call.codec.dialect,
+            stream=facts.stream,
+            began=self._clock.now(),
+            attempts=[],
+        )
+        return Hold(record, self._clock, self._listeners)
+
+
+def _estimate(record: CallRecord) -> Usage:
+    return Usage(input=estimate(record.input_bytes), output=estimate(record.output_bytes))

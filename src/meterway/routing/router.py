@@ -1,0 +1,191 @@
+"""From a model's name to the routes worth trying, best first.
+
+A router is an immutable index over one snapshot of the channels; when they change, a new one
+takes its place. Lower priorities come first; within one priority calls spread by weight, and over
+a channel's credentials in turn. Channels that list no models serve whatever their provider hosts.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+import msgspec
+
+from meterway.catalog.service import Catalog
+from meterway.kit.errors import ForbiddenError, NotFoundError, UnavailableError
+from meterway.protocols.dialects import Dialect
+from meterway.routing.health import Health
+from meterway.upstreams.types import Channel, Route
+
+_NAMES_KEPT = 4096
+
+
+class ModelNotFoundError(NotFoundError):
+    """No channel offers the model that was asked for."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        message = f"The model `{model}` does not exist or you do not have access to it."
+        super().__init__(message, param="model")
+        self.model = model
+
+
+class AllCoolingError(UnavailableError):
+    """Every channel that offers the model failed lately and is resting."""
+
+    code = "upstreams_cooling"
+
+
+class ModelNotAllowedError(ForbiddenError):
+    """The key's permissions do not cover the model."""
+
+    code = "model_not_allowed"
+
+
+Allows: TypeAlias = Callable[[str, str | None], bool]
+
+
+class _Target(msgspec.Struct, frozen=True):
+    """A channel that offers a name, and what its upstream calls it."""
+
+    channel: Channel
+    model: str
+
+
+class Router:
+    """Candidates for each model over one snapshot of channels.
+
+    `stand_in` is the sandbox: it always answers for its own `sandbox/…` models, and for
+    every catalogue model while `pretend` is true.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        catalog: Catalog,
+        health: Health,
+        *,
+        stand_in: Channel | None = None,
+        pretend: bool = False,
+    ) -> None:
+        enabled = [channel for channel in channels if channel.enabled]
+        self._channels = sorted(enabled, key=lambda channel: channel.priority)
+        self._catalog = catalog
+        self._health = health
+        self._stand_in = stand_in
+        self._pretend = pretend
+        self._targets: dict[str, tuple[_Target, ...]] = {}
+        self._turn = 0
+
+    def permit(self, model: str, allows: Allows) -> None:
+        """Raise `ModelNotAllowedError` unless `allows` the model, by its name or its family."""
+        known = self._catalog.find(model)
+        if allows(model, None) or (known is not None and allows(known.id, known.family)):
+            return
+        message = f"This key is not allowed to use the model `{model}`."
+        raise ModelNotAllowedError(message, param="model")
+
+    def candidates(self, model: str, dialect: Dialect) -> list[Route]:
+        """Return the routes for `model`, best first, never empty.
+
+        A route speaks the caller's `dialect` where its provider does. Raises
+        `ModelNotFoundError`, or `AllCoolingError` with `retry_after` in seconds.
+        """
+        targets = self._targets.get(model)
+        if targets is None:
+            targets = self._remember(model)
+        self._turn += 1
+        routes = list(self._routes(targets, dialect))
+        waits = [self._health.cooling(route) for route in routes]
+        if not any(waits):
+            return routes
+        usable = [route for route, wait in zip(routes, waits, strict=True) if not wait]
+        if not usable:
+            message = f"Every channel for `{model}` failed lately and is resting; retry later."
+            raise AllCoolingError(message, retry_after=min(waits))
+        return usable
+
+    def offered(self) -> list[str]:
+        """Return the names of the models that can be asked for, in the catalogue's order first."""
+        listed = {name for channel in self._channels for name in _listed(channel)}
+        known = [model.id for model in self._catalog.models() if self.serves(model.id)]
+        return known + sorted(listed.difference(known))
+
+    def serves(self, model: str) -> bool:
+        """Whether some channel offers `model`."""
+        return bool(self._find(model))
+
+    def _remember(self, model: str) -> tuple[_Target, ...]:
+        targets = tuple(self._find(model))
+        if not targets:
+            raise ModelNotFoundError(model)
+        if len(self._targets) >= _NAMES_KEPT:
+            self._targets.clear()
+        self._targets[model] = targets
+        return targets
+
+    def _find(self, model: str) -> list[_Target]:
+        targets = [target for channel in self._channels if (target := self._target(channel, model))]
+        if targets or self._stand_in is None or self._catalog.find(model) is None:
+            return targets
+        own = model.startswith("sandbox/")
+        return [_Target(self._stand_in, model)] if own or self._pretend else []
+
+    def _target(self, channel: Channel, asked: str) -> _Target | None:
+        name = _without_prefix(channel, asked)
+        if name in channel.models:
+            return _Target(channel, channel.models[name])
+        known = self._catalog.find(name)
+        if channel.models:
+            canonical = known.id if known else name
+            return (
+                _Target(channel, channel.models[canonical]) if canonical in channel.models else None
+            )
+        hosts = channel.provider.hosts
+        vendor = known.vendor if known else self._catalog.vendor_of(name)
+        return _Target(channel, name) if not hosts or vendor in hosts else None
+
+    def _routes(self, targets: Sequence[_Target], dialect: Dialect) -> Iterator[Route]:
+        if len(targets) == 1:
+            yield from self._over_credentials(targets[0], dialect)
+            return
+        for _, group in groupby(targets, key=lambda target: target.channel.priority):
+            for target in _by_weight(list(group)):
+                yield from self._over_credentials(target, dialect)
+
+    def _over_credentials(self, target: _Target, dialect: Dialect) -> Iterator[Route]:
+        channel = target.channel
+        speaks = channel.provider.speaks
+        chosen = dialect if dialect in speaks else next(iter(speaks))
+        keys = channel.credentials or (None,)
+        first = self._turn % len(keys)
+        for credential in (*keys[first:], *keys[:first]):
+            yield Route(channel=channel, credential=credential, model=target.model, dialect=chosen)
+
+
+def _listed(channel: Channel) -> Iterator[str]:
+    for name in channel.models:
+        yield name
+        if channel.prefix:
+            yield f"{channel.prefix}/{name}"
+
+
+def _without_prefix(channel: Channel, asked: str) -> str:
+    prefix = channel.prefix
+    if prefix and asked.startswith((f"{prefix}/", f"{prefix}:")):
+        return asked[len(prefix) + 1 :]
+    return asked
+
+
+def _by_weight(group: list[_Target]) -> list[_Target]:
+    """Order `group` at random, heavier channels sooner: weighted sampling without replacement."""
+    if len(group) == 1:
+        return group
+    return sorted(group, key=_draw, reverse=True)
+
+
+def _draw(target: _Target) -> float:
+    weight = max(target.channel.weight, 1)
+    return random.random() ** (1 / weight)  # noqa: S311 - spreading load is no secret
