@@ -41,8 +41,14 @@ RANKS = {
     ),
 }
 PIECES = {
-    "claude3": ("ctok/data/pieces_v3.json", "4c6db216062ef01e70ba033ff52ad3b97f886e79877235f2c7bbbd40d09ffb9b"),
-    "claude47": ("ctok/data/pieces_v4_7.json", "a785fc240010c855f3d9a498fbd422ee389752dd151f1d5eef57ca8c85c19993"),
+    "claude3": (
+        "ctok/data/pieces_v3.json",
+        "4c6db216062ef01e70ba033ff52ad3b97f886e79877235f2c7bbbd40d09ffb9b",
+    ),
+    "claude47": (
+        "ctok/data/pieces_v4_7.json",
+        "a785fc240010c855f3d9a498fbd422ee389752dd151f1d5eef57ca8c85c19993",
+    ),
 }
 MARKERS = {"⟨bow⟩": "\ufdd0", "⟨eow⟩": "\ufdd1", "⟨shift⟩": "\ufdd3", "⟨caps⟩": "\ufdd4"}
 
@@ -73,8 +79,8 @@ from ctok.main import _family, _model
 from ctok import token_count
 
 overhead = {v: _model(_family(v)).message_overhead for v in ("3.0", "4.7", "4.8")}
-json.dump([[token_count(text, v) - n for v, n in overhead.items()] for text in json.load(sys.stdin)],
-          sys.stdout)
+counts = [[token_count(t, v) - n for v, n in overhead.items()] for t in json.load(sys.stdin)]
+json.dump(counts, sys.stdout)
 """
 
 
@@ -109,7 +115,9 @@ def marked(piece: str) -> str:
 def claude_vocabulary(raw: bytes) -> tuple[list[bytes], list[bytes]]:
     """Whole pieces and byte prefixes of one Claude vocabulary, each in sorted order."""
     groups: Mapping[str, Mapping[str, object]] = json.loads(raw)["tokens"]
-    pieces = {marked(p) for name, group in groups.items() if name != "bytes_fallback" for p in group}
+    pieces = {
+        marked(p) for name, group in groups.items() if name != "bytes_fallback" for p in group
+    }
     pieces |= {marked(p) + MARKERS["⟨eow⟩"] for p in groups["contractions"]}
     prefixes = (bytes.fromhex(p) for p in groups["bytes_fallback"])
     return sorted(p.encode() for p in pieces), sorted(prefixes)
@@ -169,7 +177,7 @@ def main() -> None:
             path.write_bytes(content)
         elif not path.exists() or path.read_bytes() != content:
             sys.exit(f"{path.relative_to(ROOT)} differs: build it again")
-        print(f"{path.relative_to(ROOT)}: {len(content)} bytes")  # noqa: T201  the script's output
+        print(f"{path.relative_to(ROOT)}: {len(content)} bytes")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ CLAUDE_4_8 = Rules("claude47", straight_quotes=False, caps_from=None, opens_word
 class _Run:
     """A run of one kind with its costs; `opens` and `closes` tell which border markers it takes.
 
-    `costs` is indexed by 2 × (with the opening marker) + (with the closing one).
+    `costs` is indexed by 2 * (with the opening marker) + (with the closing one).
     """
 
     __slots__ = ("closes", "costs", "kind", "opens", "text")

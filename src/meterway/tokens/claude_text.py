@@ -98,9 +98,7 @@ def _lower(text: str) -> str:
 
 
 def _is_upper(char: str) -> bool:
-    return char in _NEW_LOWER or (
-        char != _UNCASED and char.isupper() and _lower(char) != char
-    )
+    return char in _NEW_LOWER or (char != _UNCASED and char.isupper() and _lower(char) != char)
 
 
 def _is_lower(char: str) -> bool:

@@ -1,0 +1,176 @@
+"""Counts texts and request bodies for workers, remembering what was counted before."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import accumulate
+from types import ModuleType
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from meterway.kit.tasks import Tasks
+from meterway.protocols.dialects import Dialect
+from meterway.tokens import anthropic_body, arithmetic, openai_body
+from meterway.tokens.arithmetic import Tally
+from meterway.tokens.drafts import Draft, Piece
+from meterway.tokens.errors import CounterDownError
+from meterway.tokens.families import Family, OpenAIFamily, family_of
+from meterway.tokens.types import Count, Tokenizer, TokenSource, estimate
+
+_log = structlog.get_logger()
+
+_REMEMBERED: Final = 8192  # pieces
+_LARGEST: Final = 8 * 1024 * 1024  # bytes of text counted for one call, the rest is estimated
+_BODIES: Mapping[Dialect, ModuleType] = {
+    Dialect.ANTHROPIC_MESSAGES: anthropic_body,
+    Dialect.OPENAI_CHAT: openai_body,
+}
+
+
+class Counting(Protocol):
+    """Whoever holds the tokenizers."""
+
+    async def count(self, tokenizer: Tokenizer, texts: list[str]) -> list[int]:
+        """Return the tokens of each text; raises `CounterDownError` where that can't be done."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class TokenCounter:
+    """Counts for one worker: pieces already seen from memory, the others in one round trip.
+
+    Pieces are remembered by a keyed digest of their bytes, never by their text. Where the counter
+    is down, counts are estimates and labelled so; nothing estimated that way is remembered.
+    """
+
+    def __init__(
+        self, counting: Counting, *, remembered: int = _REMEMBERED, largest: int = _LARGEST
+    ) -> None:
+        self._counting = counting
+        self._remembered = remembered
+        self._largest = largest
+        self._known: OrderedDict[bytes, Tally] = OrderedDict()
+        self._flying: dict[bytes, asyncio.Future[Tally]] = {}
+        self._tasks = Tasks()
+
+    async def count_messages(
+        self, dialect: Dialect, model: str, body: Mapping[str, msgspec.Raw]
+    ) -> Count:
+        """Return the input tokens of a request body (its keys decoded, values raw).
+
+        Raises `InvalidRequestError` naming the JSON path of a value that matters and can't be
+        read. Fields that don't matter to the count are ignored.
+        """
+        family = family_of(model)
+        shape = _BODIES[dialect]
+        reading = shape.read(body)
+        keys = [_key(piece.raw, f"{dialect}:{piece.kind}", family) for piece in reading.pieces]
+        missing = self._missing(keys, reading.pieces)
+        drafts = {key: shape.draft(piece) for key, piece in missing.items()}
+        tallies = await self._tallies(keys, drafts, family)
+        tokens, sure = arithmetic.total(reading, tallies, family)
+        return Count(tokens, TokenSource.EXACT if sure else TokenSource.ESTIMATE)
+
+    async def count_text(self, model: str, text: str) -> Count:
+        """Return the tokens of bare text, without any frame around it."""
+        family = family_of(model)
+        raw = text.encode(errors="replace")
+        key = _key(raw, "text", family)
+        drafts = {} if self._has(key) else {key: Draft(texts=[raw.decode()])}
+        (tally,) = await self._tallies([key], drafts, family)
+        scale = family.scale if isinstance(family, OpenAIFamily) else 100
+        known = scale == 100 if isinstance(family, OpenAIFamily) else family.known  # noqa: PLR2004  per hundred
+        source = TokenSource.EXACT if tally.sure and known else TokenSource.ESTIMATE
+        return Count(-(-tally.tokens * scale // 100), source)
+
+    async def close(self) -> None:
+        """Stop and let go of the counter process."""
+        await self._tasks.cancel()
+        await self._counting.close()
+
+    def _has(self, key: bytes) -> bool:
+        return key in self._known or key in self._flying
+
+    def _missing(self, keys: Sequence[bytes], pieces: Sequence[Piece]) -> dict[bytes, Piece]:
+        rows = zip(keys, pieces, strict=True)
+        return {key: piece for key, piece in rows if not self._has(key)}
+
+    async def _tallies(
+        self, keys: Sequence[bytes], drafts: Mapping[bytes, Draft], family: Family
+    ) -> list[Tally]:
+        """Return the tally of each key; `drafts` holds those that nobody knows or asks for yet."""
+        found = {key: self._known[key] for key in keys if key in self._known}
+        for key in found:
+            self._known.move_to_end(key)
+        if drafts:
+            loop = asyncio.get_running_loop()
+            self._flying.update((key, loop.create_future()) for key in drafts)
+            self._tasks.spawn(self._fetch(drafts, family), name="tokens.fetch")
+        awaited = {key: self._flying[key] for key in keys if key not in found}
+        if awaited:
+            await asyncio.wait(awaited.values())
+        return [found[key] if key in found else awaited[key].result() for key in keys]
+
+    async def _fetch(self, drafts: Mapping[bytes, Draft], family: Family) -> None:
+        """Count what is missing in one round trip and tell everybody who waits for it.
+
+        It runs apart from the call that began it, whose caller may leave while others wait.
+        """
+        waiting = {key: self._flying[key] for key in drafts}
+        try:
+            texts = {key: arithmetic.texts(draft, family) for key, draft in drafts.items()}
+            counts, sure = await self._count(
+                family.tokenizer, [t for ts in texts.values() for t in ts]
+            )
+            at = 0
+            for key, draft in drafts.items():
+                end = at + len(texts[key])
+                draft.sure = draft.sure and all(sure[at:end])
+                tally = arithmetic.tally(draft, counts[at:end], family)
+                if all(sure[at:end]):
+                    self._remember(key, tally)
+                waiting[key].set_result(tally)
+                at = end
+        finally:
+            for key, future in waiting.items():
+                del self._flying[key]
+                if not future.done():
+                    future.cancel()
+
+    async def _count(self, tokenizer: Tokenizer, texts: list[str]) -> tuple[list[int], list[bool]]:
+        """Return tokens of each text and whether they were counted rather than estimated."""
+        sizes = [len(text.encode()) for text in texts]
+        counts = [estimate(size) for size in sizes]
+        sure = [size <= self._largest for size in accumulate(sizes)]
+        asked = [at for at, is_sure in enumerate(sure) if is_sure]
+        if not asked:
+            return counts, sure
+        try:
+            answers = await self._counting.count(tokenizer, [texts[at] for at in asked])
+        except CounterDownError as error:
+            _log.warning("counter.down", reason=str(error.__cause__))
+            return counts, [False] * len(texts)
+        for at, answer in zip(asked, answers, strict=True):
+            counts[at] = answer
+        return counts, sure
+
+    def _remember(self, key: bytes, tally: Tally) -> None:
+        self._known[key] = tally
+        while len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+
+
+def _key(raw: bytes, purpose: str, family: Family) -> bytes:
+    return blake2b(raw, digest_size=16, key=_tag(purpose, family)).digest()
+
+
+@lru_cache(maxsize=1024)
+def _tag(purpose: str, family: Family) -> bytes:
+    return blake2b(f"{purpose}:{family!r}".encode(), digest_size=16).digest()
