@@ -89,6 +89,10 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     timeouts: Timeouts = Timeouts()
 
+    def __repr__(self) -> str:
+        """Show the name and the provider's: headers may hold secrets."""
+        return f"Channel({self.name!r}, {self.provider.name!r})"
+
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A channel, one of its credentials, and the model's name there: where one attempt goes."""

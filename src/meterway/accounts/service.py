@@ -1,0 +1,81 @@
+"""What can be done with users."""
+
+import asyncio
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterway.accounts import passwords, store
+from meterway.accounts.errors import BadUserError, UserExistsError, UserNotFoundError
+from meterway.accounts.tables import users
+from meterway.accounts.types import NewUser, User
+from meterway.db import versions
+
+_EMAIL_LIMIT, _PASSWORD_LEAST, _PASSWORD_LIMIT = 254, 8, 1024
+
+
+async def create(tx: AsyncConnection, new: NewUser, *, now: float) -> int:
+    """Make a user and return its id; addresses are compared without regard to case.
+
+    Raises `BadUserError` and `UserExistsError`.
+    """
+    email = _address(new.email)
+    if not _PASSWORD_LEAST <= len(new.password) <= _PASSWORD_LIMIT:
+        raise BadUserError(f"A password has at least {_PASSWORD_LEAST} characters.")
+    password_hash = await asyncio.to_thread(passwords.hashed, new.password)
+    try:
+        async with tx.begin_nested():
+            return await store.add(
+                tx,
+                email=email,
+                password_hash=password_hash,
+                rights=(new.is_admin, new.postpaid),
+                now=now,
+            )
+    except IntegrityError:
+        raise UserExistsError(f"There is a user with the address {email} already.") from None
+
+
+async def by_id(connection: AsyncConnection, user_id: int) -> User | None:
+    """Return a user by its number."""
+    return await store.one(connection, users.c.id == user_id)
+
+
+async def by_email(connection: AsyncConnection, email: str) -> User:
+    """Return the user with an address. Raises `UserNotFoundError`."""
+    found = await store.one(connection, users.c.email == email.strip().casefold())
+    if found is None:
+        raise UserNotFoundError(
+            f"There is no user with the address {email}; `meterway user list` shows all."
+        )
+    return found
+
+
+async def every(connection: AsyncConnection) -> list[User]:
+    """Return all users, oldest first."""
+    return await store.every(connection)
+
+
+async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> None:
+    """Shut a user out, or let it in again; its keys follow at once. Raises `UserNotFoundError`."""
+    if not await store.set_disabled(tx, user_id, disabled=disabled):
+        raise UserNotFoundError(f"There is no user with the number {user_id}.")
+    await versions.bump(tx, versions.KEYS)
+
+
+async def knows_password(connection: AsyncConnection, email: str, password: str) -> bool:
+    """Say whether this is the user's password; takes as long where there is no such user."""
+    stored = await store.password_hash(connection, email.strip().casefold())
+    if stored is None:
+        await asyncio.to_thread(passwords.hashed, password)
+        return False
+    return await asyncio.to_thread(passwords.matches, stored, password)
+
+
+def _address(text: str) -> str:
+    email = text.strip().casefold()
+    name, at, host = email.rpartition("@")
+    printable = email.isprintable() and " " not in email
+    if not (name and at and host and printable and len(email) <= _EMAIL_LIMIT):
+        raise BadUserError("That is not an e-mail address.")
+    return email

@@ -1,0 +1,17 @@
+"""The table of users."""
+
+from sqlalchemy import Boolean, Column, String, Table
+
+from meterway.db.metadata import Id, Millis, metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),
+    Column("password_hash", String(255), nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("postpaid", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Millis, nullable=False),
+)

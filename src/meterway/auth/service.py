@@ -1,0 +1,165 @@
+"""From the text of a key to its principal: from memory when warm, else one question at a time."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from typing import TypeAlias
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.accounts import service as accounts
+from meterway.auth.errors import DisabledKeyError, ExpiredKeyError, InvalidKeyError
+from meterway.auth.types import Principal
+from meterway.db.engine import reading
+from meterway.keys import service as keys
+from meterway.keys.types import masked
+from meterway.kit.clock import Clock
+from meterway.kit.errors import UnavailableError
+
+_ABSENT_SECONDS = 1.0
+_ABSENT_LIMIT = 10_000
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What is remembered of a key: whose it is, and why it may not be used, if so."""
+
+    principal: Principal
+    disabled: str | None
+
+
+_Found: TypeAlias = _Known | UnavailableError | None
+
+
+class Authenticator:
+    """Tells who calls; one per process.
+
+    Remembers `size` keys by the SHA-256 of their whole text, and for a second which keys do not
+    exist. Many callers with one unknown key ask the database once. `forget` is called when the
+    `keys` version moves, which makes a revocation hold within one poll.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, pepper: bytes, clock: Clock, *, size: int = 10_000
+    ) -> None:
+        self._engine = engine
+        self._pepper = pepper
+        self._clock = clock
+        self._size = size
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._absent: OrderedDict[bytes, float] = OrderedDict()
+        self._asking: dict[bytes, asyncio.Future[_Found]] = {}
+        self._generation = 0
+
+    def known(self, token: str) -> Principal | None:
+        """Return the principal from memory; None means: ask `principal`.
+
+        Raises `DisabledKeyError` or `ExpiredKeyError` for a key that is remembered as such.
+        """
+        digest = _digest(token)
+        found = self._known.get(digest)
+        if found is None:
+            return None
+        self._known.move_to_end(digest)
+        return self._admitted(found)
+
+    async def principal(self, token: str) -> Principal:
+        """Return the principal, asking the database where memory does not know.
+
+        Raises `InvalidKeyError`, `DisabledKeyError` or `ExpiredKeyError` with the key masked,
+        and `UnavailableError` where the database fails: never a 401 for a key that may be good.
+        """
+        found = self.known(token)
+        if found is not None:
+            return found
+        digest = _digest(token)
+        answer: _Found = None
+        if keys.has_form(token) and not self._is_absent(digest):
+            answer = await self._asked_once(digest, token)
+        if isinstance(answer, UnavailableError):
+            raise UnavailableError(answer.message, retry_after=answer.retry_after) from answer
+        if answer is None:
+            raise InvalidKeyError(f"Incorrect API key provided: {masked(token)}.")
+        return self._admitted(answer)
+
+    def forget(self) -> None:
+        """Drop everything remembered, and what is being asked at the moment."""
+        self._generation += 1
+        self._known.clear()
+        self._absent.clear()
+        self._asking.clear()
+
+    def _admitted(self, found: _Known) -> Principal:
+        principal = found.principal
+        if found.disabled is not None:
+            raise DisabledKeyError(f"{found.disabled}: {principal.key_name}.")
+        if principal.expires_at is not None and principal.expires_at <= self._clock.now():
+            raise ExpiredKeyError(f"This API key has expired: {principal.key_name}.")
+        return principal
+
+    def _is_absent(self, digest: bytes) -> bool:
+        until = self._absent.get(digest)
+        return until is not None and self._clock.monotonic() < until
+
+    async def _asked_once(self, digest: bytes, token: str) -> _Found:
+        """Ask the database, or wait for the one who asks; a leaver hands the question on."""
+        while (asking := self._asking.get(digest)) is not None:
+            await asyncio.wait([asking])
+            if not asking.cancelled():
+                return asking.result()
+        asking = asyncio.get_running_loop().create_future()
+        self._asking[digest] = asking
+        try:
+            answer = await self._ask(digest, token)
+            asking.set_result(answer)
+        finally:
+            if self._asking.get(digest) is asking:
+                del self._asking[digest]
+            asking.cancel()  # wakes those who wait where this caller failed or left
+        return answer
+
+    async def _ask(self, digest: bytes, token: str) -> _Found:
+        generation = self._generation
+        try:
+            answer = await self._looked_up(token)
+        except UnavailableError as error:
+            return error
+        if generation == self._generation:  # else the answer may be older than the change
+            self._remember(digest, answer)
+        return answer
+
+    async def _looked_up(self, token: str) -> _Known | None:
+        async with reading(self._engine) as connection:
+            key = await keys.find(connection, self._pepper, token)
+            user = None if key is None else await accounts.by_id(connection, key.user_id)
+        if key is None or user is None:
+            return None
+        principal = Principal(
+            key_id=key.id,
+            user_id=user.id,
+            key_name=key.shown,
+            permissions=key.permissions,
+            expires_at=key.expires_at,
+            is_admin=key.is_admin,
+            postpaid=user.postpaid,
+            default_model=key.default_model,
+        )
+        if key.disabled:
+            return _Known(principal, "This API key was disabled")
+        return _Known(principal, "The user of this API key was disabled" if user.disabled else None)
+
+    def _remember(self, digest: bytes, answer: _Known | None) -> None:
+        if answer is None:
+            self._absent[digest] = self._clock.monotonic() + _ABSENT_SECONDS
+            self._absent.move_to_end(digest)
+            while len(self._absent) > _ABSENT_LIMIT:
+                self._absent.popitem(last=False)
+            return
+        self._absent.pop(digest, None)
+        self._known[digest] = answer
+        while len(self._known) > self._size:
+            self._known.popitem(last=False)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,21 @@
+"""The table of keys."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, LargeBinary, String, Table
+
+from meterway.db.metadata import Id, Json, Millis, metadata
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False, index=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("shown", String(32), nullable=False),
+    Column("remark", String(255), nullable=False),
+    Column("permissions", Json),
+    Column("is_admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("expires_at", Millis),
+    Column("created_at", Millis, nullable=False),
+    Column("default_model", String(255)),
+)
