@@ -1,0 +1,208 @@
+"""From a model's name to the routes worth trying."""
+
+from collections import Counter
+
+import pytest
+
+from meterway.catalog.service import Catalog
+from meterway.catalog.types import Model
+from meterway.protocols.dialects import Dialect
+from meterway.routing.health import Breaker, Health
+from meterway.routing.router import (
+    AllCoolingError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+    Router,
+)
+from meterway.upstreams.types import Channel, Credential, Provider
+from tests.fakes.clock import FakeClock
+
+CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
+ANY = Provider(name="any", title="Any", source="x", speaks={CHAT: "/chat/completions"})
+BOTH = Provider(name="both", title="Both", source="x", speaks={CHAT: "/c", MESSAGES: "/m"})
+CLAUDE = Provider(
+    name="claude", title="C", source="x", speaks={MESSAGES: "/m"}, hosts=frozenset({"anthropic"})
+)
+SANDBOX = Channel(id=0, name="sandbox", provider=BOTH, base_url="http://sandbox", credentials=())
+CATALOG = Catalog(
+    [
+        Model(id="gpt-4o", family="gpt-4o", vendor="openai", title="GPT-4o"),
+        Model(
+            id="claude-3-opus-20240229",
+            family="claude-opus",
+            vendor="anthropic",
+            title="Opus",
+            aliases=("claude-3-opus",),
+        ),
+        Model(id="sandbox/echo", family="sandbox", vendor="sandbox", title="Echo"),
+    ]
+)
+
+
+def _channel(id_: int, provider: Provider = ANY, **facts) -> Channel:
+    facts.setdefault("credentials", (Credential("a", "s"),))
+    return Channel(id=id_, name=f"c{id_}", provider=provider, base_url="http://x", **facts)
+
+
+def _router(*channels: Channel, pretend: bool = False, health: Health | None = None) -> Router:
+    health = health or Health(FakeClock(), Breaker(threshold=1, first=7))
+    return Router(channels, CATALOG, health, stand_in=SANDBOX, pretend=pretend)
+
+
+def _tried(router: Router, model: str = "gpt-4o", dialect: Dialect = CHAT) -> list[str]:
+    return [route.channel.name for route in router.candidates(model, dialect)]
+
+
+def test_lower_priorities_are_tried_first():
+    router = _router(_channel(1, priority=5), _channel(2, priority=0), _channel(3, priority=1))
+
+    assert _tried(router) == ["c2", "c3", "c1"]
+
+
+def test_calls_spread_by_weight_within_a_priority():
+    router = _router(_channel(1, weight=9), _channel(2, weight=1))
+
+    firsts = Counter(_tried(router)[0] for _ in range(2000))
+
+    assert 1700 < firsts["c1"] < 1900
+
+
+def test_credentials_of_a_channel_take_turns_and_back_each_other_up():
+    keys = (Credential("a", "1"), Credential("b", "2"), Credential("c", "3"))
+    router = _router(_channel(1, credentials=keys))
+
+    orders = ["".join(r.credential.id for r in router.candidates("m", CHAT)) for _ in range(3)]
+
+    assert sorted(orders) == ["abc", "bca", "cab"]
+
+
+def test_a_listed_name_is_called_by_the_upstreams_name():
+    router = _router(_channel(1, models={"fast": "gpt-4o-mini"}))
+
+    (route,) = router.candidates("fast", CHAT)
+
+    assert route.model == "gpt-4o-mini"
+
+
+def test_a_channel_with_a_list_serves_nothing_else():
+    router = _router(_channel(1, models={"fast": "gpt-4o-mini"}))
+
+    with pytest.raises(ModelNotFoundError) as caught:
+        router.candidates("gpt-4o", CHAT)
+
+    assert (caught.value.status, caught.value.param) == (404, "model")
+
+
+def test_an_alias_finds_the_listed_model():
+    router = _router(_channel(1, models={"claude-3-opus-20240229": "anthropic.opus"}))
+
+    (route,) = router.candidates("claude-3-opus", CHAT)
+
+    assert route.model == "anthropic.opus"
+
+
+@pytest.mark.parametrize("asked", ["TA/gpt-4o", "TA:gpt-4o"])
+def test_a_prefix_is_taken_off(asked):
+    router = _router(_channel(1, prefix="TA"))
+
+    (route,) = router.candidates(asked, CHAT)
+
+    assert route.model == "gpt-4o"
+
+
+def test_a_prefix_reaches_only_its_channel():
+    router = _router(_channel(1, CLAUDE), _channel(2, prefix="TA", models={"gpt-4o": "gpt-4o"}))
+
+    assert _tried(router, "TA/gpt-4o") == ["c2"]
+
+
+def test_a_vendors_channel_serves_that_vendors_models_alone():
+    router = _router(_channel(1, CLAUDE))
+
+    assert _tried(router, "claude-3-opus") == ["c1"]
+    with pytest.raises(ModelNotFoundError):
+        router.candidates("gpt-4o", CHAT)
+
+
+def test_a_model_newer_than_the_catalogue_goes_to_the_vendor_its_name_tells():
+    router = _router(_channel(1, CLAUDE))
+
+    assert _tried(router, "claude-opus-99") == ["c1"]
+
+
+def test_the_callers_dialect_is_kept_where_the_provider_speaks_it():
+    router = _router(_channel(1, BOTH), _channel(2, CLAUDE, priority=1))
+
+    routes = router.candidates("claude-3-opus", CHAT)
+
+    assert [route.dialect for route in routes] == [CHAT, MESSAGES]
+
+
+def test_cooling_routes_are_left_out():
+    health = Health(FakeClock(), Breaker(threshold=1, first=7))
+    router = _router(_channel(1), _channel(2, priority=1), health=health)
+    health.failed(router.candidates("gpt-4o", CHAT)[0])
+
+    assert _tried(router) == ["c2"]
+
+
+def test_when_all_cool_the_error_says_when_to_come_back_and_the_sandbox_keeps_out():
+    health = Health(FakeClock(), Breaker(threshold=1, first=7))
+    router = _router(_channel(1), health=health, pretend=True)
+    health.failed(router.candidates("gpt-4o", CHAT)[0])
+
+    with pytest.raises(AllCoolingError) as caught:
+        router.candidates("gpt-4o", CHAT)
+
+    assert (caught.value.status, caught.value.retry_after) == (503, 7)
+
+
+def test_disabled_channels_serve_nothing():
+    router = _router(_channel(1, enabled=False))
+
+    with pytest.raises(ModelNotFoundError):
+        router.candidates("gpt-4o", CHAT)
+
+
+def test_the_sandbox_always_answers_for_its_own_models():
+    router = _router(_channel(1, CLAUDE))
+
+    assert _tried(router, "sandbox/echo") == ["sandbox"]
+
+
+def test_the_sandbox_answers_for_the_catalogue_only_while_it_may_pretend():
+    assert _tried(_router(pretend=True), "gpt-4o") == ["sandbox"]
+    with pytest.raises(ModelNotFoundError):
+        _router(pretend=False).candidates("gpt-4o", CHAT)
+
+
+def test_the_sandbox_does_not_answer_for_unknown_models():
+    with pytest.raises(ModelNotFoundError):
+        _router(pretend=True).candidates("no-such-model", CHAT)
+
+
+def test_a_flood_of_made_up_names_keeps_memory_bounded():
+    router = _router(_channel(1))
+
+    for number in range(10_000):
+        router.candidates(f"made-up-{number}", CHAT)
+
+    assert len(router._targets) <= 4096
+
+
+def test_offered_lists_catalogue_models_then_own_names():
+    router = _router(_channel(1, CLAUDE), _channel(2, models={"fast": "x"}, prefix="TA"))
+
+    offered = router.offered()
+
+    assert offered == ["claude-3-opus-20240229", "sandbox/echo", "TA/fast", "fast"]
+
+
+@pytest.mark.parametrize("permission", ["claude-3-opus", "claude-3-opus-20240229", "claude-opus"])
+def test_a_model_is_permitted_by_any_of_its_names_or_its_family(permission):
+    router = _router(_channel(1))
+
+    router.permit("claude-3-opus", lambda name, family: permission in {name, family})
+
+    with pytest.raises(ModelNotAllowedError):
+        router.permit("gpt-4o", lambda name, family: permission in {name, family})
