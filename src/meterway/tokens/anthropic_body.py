@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from meterway.tokens import drafts
-from meterway.tokens.drafts import Draft, Image, Kind, Piece, Reading, Tool, ToolUse, need
+from meterway.tokens.drafts import Draft, Image, Kind, Piece, Reading, Thinking, Tool, ToolUse, need
 from meterway.tokens.images import pdf_pages, size_of_base64
 
 _UNSEEN = frozenset({"cache_control", "type", "id", "tool_use_id", "citations", "signature"})
@@ -24,7 +24,14 @@ def read(body: Mapping[str, msgspec.Raw]) -> Reading:
         raw = body.get(key)
         if raw is not None and drafts.is_given(raw):
             pieces.append(Piece(kind, key, bytes(raw)))
-    return Reading(pieces, _tool_use(body.get("tool_choice")))
+    return Reading(pieces, _tool_use(body.get("tool_choice")), _thinking(body.get("thinking")))
+
+
+def _thinking(raw: msgspec.Raw | None) -> Thinking:
+    if raw is None or not drafts.is_given(raw):
+        return Thinking.OFF
+    kind = need(drafts.decode(raw, "thinking"), "object", "thinking").get("type")
+    return Thinking(kind) if kind in (Thinking.ENABLED, Thinking.ADAPTIVE) else Thinking.OFF
 
 
 def _tool_use(raw: msgspec.Raw | None) -> ToolUse:

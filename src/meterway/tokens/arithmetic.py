@@ -11,13 +11,16 @@ from itertools import pairwise
 from math import ceil, floor, sqrt
 from typing import Any, Final, assert_never
 
-from meterway.tokens.drafts import Draft, Image, Kind, Reading, Tool, ToolUse
+from meterway.tokens.drafts import Draft, Image, Kind, Reading, Thinking, Tool, ToolUse
 from meterway.tokens.families import ClaudeFamily, Family, Images, OpenAIFamily
 from meterway.tokens.images import Size
+from meterway.tokens.types import Tokenizer
 from meterway.tokens.typescript import namespace
 
 _PAGE: Final = 2200
 _CALL: Final = 33
+_THINKING: Final = {Thinking.ENABLED: 28, Thinking.ADAPTIVE: 17}  # seen without tools
+_SYSTEM_ROLES: Final = frozenset({"system", "developer"})
 _ARGUMENT: Final = 6
 _NAMED_TOOL: Final = 6
 _UNSEEN_IMAGE: Final = (1568, 784)  # pixels: about the largest at standard resolution
@@ -109,10 +112,10 @@ def _claude_total(
     sure = family.known and all(t.sure and not t.thinking for t in tallies)
     if any(p.kind is Kind.TOOLS and not t.sure for p, t in rows):
         tokens += _claude_tools(reading.tool_use, family)
+    if family.tokenizer is not Tokenizer.CLAUDE_4_8 and reading.thinking is not Thinking.OFF:
+        tokens += _THINKING[reading.thinking] if family.tokenizer is Tokenizer.CLAUDE_3 else 0
+        sure = False
     return tokens, sure
-
-
-_SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
 def _claude_tools(use: ToolUse, family: ClaudeFamily) -> int:

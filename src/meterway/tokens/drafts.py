@@ -10,7 +10,6 @@ import msgspec
 from meterway.kit.errors import InvalidRequestError
 from meterway.tokens.images import Size
 
-
 _TYPES: Mapping[str, type] = {"string": str, "object": dict, "array": list}
 
 
@@ -28,6 +27,14 @@ class ToolUse(StrEnum):
     AUTO = "auto"
     ANY = "any"
     NAMED = "named"
+
+
+class Thinking(StrEnum):
+    """Whether a body asks the model to think, and how."""
+
+    OFF = "off"
+    ENABLED = "enabled"
+    ADAPTIVE = "adaptive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Reading:
 
     pieces: Sequence[Piece]
     tool_use: ToolUse = ToolUse.AUTO
+    thinking: Thinking = Thinking.OFF
 
 
 def decode(raw: bytes | msgspec.Raw, path: str) -> Any:

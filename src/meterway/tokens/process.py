@@ -37,9 +37,12 @@ class CounterServer:
         self._loading = asyncio.Lock()
         self._loaded: dict[Tokenizer, engines.Engine] = {}
 
-    async def warm(self) -> None:
-        """Load the tokenizers most calls ask for."""
-        for name in _WARM:
+    def warm(self) -> None:
+        """Begin to load the tokenizers most calls ask for."""
+        self._tasks.spawn(self._load_all(_WARM), name="counter.warm")
+
+    async def _load_all(self, names: tuple[Tokenizer, ...]) -> None:
+        for name in names:
             await self._engine(name)
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,12 +57,15 @@ class CounterServer:
             writer.close()
 
     async def _answer(self, question: Question, writer: asyncio.StreamWriter) -> None:
-        engine = await self._engine(question.tokenizer)
-        counts = [await _count(engine, text) for text in question.texts]
-        if not writer.is_closing():
-            writer.write(frame(Answer(question.id, counts)))
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
+        counts: list[int] = []
+        try:
+            engine = await self._engine(question.tokenizer)
+            counts = [await _count(engine, text) for text in question.texts]
+        finally:  # no counts tell the other side that counting failed; why is in the task's log
+            if not writer.is_closing():
+                writer.write(frame(Answer(question.id, counts)))
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
 
     async def _engine(self, name: Tokenizer) -> engines.Engine:
         if name not in self._loaded:
@@ -104,11 +110,10 @@ async def _serve(path: Path, parent: int) -> None:
     counter = CounterServer()
     listening, inode = _bind(path)
     listener = await asyncio.start_unix_server(counter.talk, sock=listening)
-    warming = asyncio.create_task(counter.warm())
+    counter.warm()
     while os.getppid() == parent and not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _PARENT_POLL)
-    warming.cancel()
     listener.close()
     await counter.close()
     _unlink(path, inode)

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import structlog
 
 from meterway.kit.tasks import Tasks
 from meterway.tokens.errors import CounterDownError
 from meterway.tokens.types import Tokenizer
 from meterway.tokens.wire import Question, frame, read_answer, read_frame
+
+_log = structlog.get_logger()
 
 _PATIENCE: Final = 10.0  # seconds until a silent counter counts as down
 _LOST = (OSError, EOFError, ValueError, msgspec.DecodeError)
@@ -47,9 +50,12 @@ class RemoteCounting:
         try:
             writer.write(frame(Question(number, tokenizer, texts)))
             await writer.drain()
-            return await answer
+            counts = await answer
         finally:
             self._waiting.pop(number, None)
+        if len(counts) != len(texts):
+            raise ConnectionAbortedError("The counter process failed to count.")
+        return counts
 
     async def _connected(self) -> asyncio.StreamWriter:
         async with self._connecting:
@@ -66,13 +72,14 @@ class RemoteCounting:
                 waiting = self._waiting.get(answer.id)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer.counts)
-        except _LOST:
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionResetError("The counter process went away."))
+        except _LOST as error:
+            _log.info("counter.lost", reason=repr(error))
         finally:
             self._writer = None
             writer.close()
+            for waiting in self._waiting.values():
+                if not waiting.done():
+                    waiting.set_exception(ConnectionResetError("The counter process went away."))
 
     async def close(self) -> None:
         """Hang up."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
@@ -25,6 +25,7 @@ _log = structlog.get_logger()
 
 _REMEMBERED: Final = 8192  # pieces
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of text counted for one call, the rest is estimated
+_LOOP_BYTES: Final = 512 * 1024  # taken apart without leaving the event loop
 _BODIES: Mapping[Dialect, ModuleType] = {
     Dialect.ANTHROPIC_MESSAGES: anthropic_body,
     Dialect.OPENAI_CHAT: openai_body,
@@ -72,8 +73,11 @@ class TokenCounter:
         shape = _BODIES[dialect]
         reading = shape.read(body)
         keys = [_key(piece.raw, f"{dialect}:{piece.kind}", family) for piece in reading.pieces]
-        missing = self._missing(keys, reading.pieces)
-        drafts = {key: shape.draft(piece) for key, piece in missing.items()}
+        pieces = dict(zip(keys, reading.pieces, strict=True))
+        drafts: dict[bytes, Draft] = {}
+        while missing := {k: p for k, p in pieces.items() if k not in drafts and not self._has(k)}:
+            drafts |= await _apart(shape.draft, missing)
+        drafts = {key: draft for key, draft in drafts.items() if not self._has(key)}
         tallies = await self._tallies(keys, drafts, family)
         tokens, sure = arithmetic.total(reading, tallies, family)
         return Count(tokens, TokenSource.EXACT if sure else TokenSource.ESTIMATE)
@@ -97,10 +101,6 @@ class TokenCounter:
 
     def _has(self, key: bytes) -> bool:
         return key in self._known or key in self._flying
-
-    def _missing(self, keys: Sequence[bytes], pieces: Sequence[Piece]) -> dict[bytes, Piece]:
-        rows = zip(keys, pieces, strict=True)
-        return {key: piece for key, piece in rows if not self._has(key)}
 
     async def _tallies(
         self, keys: Sequence[bytes], drafts: Mapping[bytes, Draft], family: Family
@@ -138,11 +138,15 @@ class TokenCounter:
                     self._remember(key, tally)
                 waiting[key].set_result(tally)
                 at = end
+        except Exception as error:  # noqa: BLE001  whatever failed, all who wait must hear of it
+            _log.exception("counting.failed")
+            for future in waiting.values():
+                if not future.done():
+                    future.set_exception(error)
         finally:
             for key, future in waiting.items():
                 del self._flying[key]
-                if not future.done():
-                    future.cancel()
+                future.cancel()
 
     async def _count(self, tokenizer: Tokenizer, texts: list[str]) -> tuple[list[int], list[bool]]:
         """Return tokens of each text and whether they were counted rather than estimated."""
@@ -165,6 +169,15 @@ class TokenCounter:
         self._known[key] = tally
         while len(self._known) > self._remembered:
             self._known.popitem(last=False)
+
+
+async def _apart(
+    take: Callable[[Piece], Draft], pieces: Mapping[bytes, Piece]
+) -> dict[bytes, Draft]:
+    """Take pieces apart, in a thread where they are large enough to hold up the event loop."""
+    if sum(len(piece.raw) for piece in pieces.values()) > _LOOP_BYTES:
+        return await asyncio.to_thread(lambda: {key: take(p) for key, p in pieces.items()})
+    return {key: take(piece) for key, piece in pieces.items()}
 
 
 def _key(raw: bytes, purpose: str, family: Family) -> bytes:
