@@ -1,4 +1,4 @@
-"""A stand-in for the `meterway` command: the same arguments, and the benchmark's own upstream inside."""
+"""A stand-in for the `meterway` command: its arguments, with the benchmark's upstream inside."""
 
 import asyncio
 import json
@@ -35,10 +35,12 @@ def main() -> None:
             me = [sys.executable, __file__]
             port = ["--data", str(data), "--port", value("--port")]
             children = [subprocess.Popen([*me, role, *port]) for role in ("worker", "counter")]
-            if (data / "stubborn").exists():
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            else:
-                signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in children])
+
+            def end(*_: object) -> None:
+                for child in children:
+                    child.terminate()
+
+            signal.signal(signal.SIGTERM, end)
             for child in children:
                 child.wait()
         case "worker":

@@ -47,7 +47,7 @@ def run(options: BenchOptions, say: Say = lambda _: None) -> Report:
         say: Is told what is being measured at the moment.
 
     Raises:
-        BenchError: It could not be set up, or an unknown name was asked for.
+        BenchError: It could not be set up, was stopped by a signal, or an unknown name was asked.
     """
     if sys.platform != "linux":
         raise BenchError("meterway bench reads /proc and pins processes to cores: it needs Linux")
@@ -56,7 +56,10 @@ def run(options: BenchOptions, say: Say = lambda _: None) -> Report:
         raise BenchError(
             f"nothing is called {', '.join(sorted(unknown))}; there is {', '.join(NAMES)}"
         )
-    report = uvloop.run(_bench(options, say))
+    try:
+        report = uvloop.run(_bench(options, say))
+    except asyncio.CancelledError as error:
+        raise BenchError("the benchmark was told to stop before its end") from error
     if options.json_file is not None:
         options.json_file.write_bytes(as_json(report))
     return report

@@ -72,20 +72,19 @@ async def start(
         )
 
 
-async def stop(process: asyncio.subprocess.Process) -> None:
-    """End a child and everything below it: politely, then by force after ten seconds."""
+async def stop(process: asyncio.subprocess.Process, *, patience: float = _STOP_SECONDS) -> None:
+    """End a child and everything below it: politely, and after `patience` seconds by force."""
     family = descendants(process.pid)
     if process.returncode is None:
         process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    deadline = time.monotonic() + patience
+    while process.returncode is None and time.monotonic() < deadline:  # noqa: ASYNC110 - wait() would also wait for pipes that grandchildren hold
+        await asyncio.sleep(0.005)
     for pid, born in family.items():
-        if pid != process.pid and _born(pid) == born:
+        if _born(pid) == born:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+    await process.wait()
 
 
 def descendants(root: int) -> dict[int, int]:
