@@ -1,0 +1,357 @@
+"""uvicorn's HTTP/1.1 protocol with bounds: on heads, on silence, on what hides between chunks.
+
+uvicorn limits neither the size of a head nor the time it takes to arrive. The subclass here adds
+that at about a microsecond a request: sizes are counted per network read, not per header, and no
+timer belongs to a connection; one sweep a second closes those whose deadline has passed.
+
+It also tells a handler at once when its client has gone, without a task that waits for it:
+`scope["extensions"]["meterway.gone"]` is a `Gone`.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import httptools
+import msgspec
+import structlog
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from meterway.kit import json
+
+_log = structlog.get_logger()
+GONE = "meterway.gone"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection may cost; sizes in bytes, times in seconds.
+
+    `linger_*` bound what is still read, and thrown away, of a request that was answered before
+    its body ended; without it the client would see a reset instead of the answer.
+    """
+
+    head_bytes: int = 64 * 1024
+    head_count: int = 128
+    target_bytes: int = 16 * 1024
+    head_seconds: float = 10.0
+    body_idle_seconds: float = 30.0
+    keep_alive_seconds: float = 75.0
+    linger_seconds: float = 10.0
+    linger_bytes: int = 256 * 1024 * 1024
+    sweep_seconds: float = 1.0
+
+
+class Gone:
+    """Tells one watcher when the client of the request being served is no longer there."""
+
+    __slots__ = ("_callback", "happened")
+
+    def __init__(self) -> None:
+        self.happened = False
+        self._callback: Callable[[], None] | None = None
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the connection is lost; at once where it already is."""
+        if self.happened:
+            callback()
+        else:
+            self._callback = callback
+
+    def unwatch(self) -> None:
+        """Forget the callback."""
+        self._callback = None
+
+    def happen(self) -> None:
+        """The connection is lost."""
+        self.happened = True
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
+
+
+class _Refusal(Exception):  # noqa: N818 - raised through the parser to end a request, never seen outside
+    """A request over a limit: the status and sentence to answer with."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class _Sweeper:
+    """Looks over the connections of one server once in a while, as long as there are any."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._running = False
+
+    def attend(self, loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
+        if not self._running:
+            self._running = True
+            loop.call_later(self._seconds, self._sweep, loop, state)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
+        now = loop.time()
+        for connection in tuple(state.connections):
+            if isinstance(connection, BoundedProtocol) and connection.deadline < now:
+                connection.expire(now)
+        self._running = False
+        if state.connections:
+            self.attend(loop, state)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One client connection. Make a class with limits of its own by `with_limits`.
+
+    `deadline` is the loop time at which the connection is cut unless something moves; infinite
+    while the server has the turn.
+    """
+
+    limits: ClassVar[Limits] = Limits()
+    sweeper: ClassVar[_Sweeper]
+
+    @classmethod
+    def with_limits(cls, limits: Limits) -> type["BoundedProtocol"]:
+        """Return the class of one server's connections."""
+        members = {"limits": limits, "sweeper": _Sweeper(limits.sweep_seconds)}
+        return type("BoundedProtocol", (cls,), members)
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.url = b""
+        self.deadline = math.inf
+        self._served: RequestResponseCycle | None = None
+        self._in_head = False
+        self._in_body = False
+        self._read = 0  # bytes of the network read being parsed
+        self._head_first = 0  # bytes of the read in which the head began
+        self._head_more = 0  # bytes of the reads after it, while the head is unfinished
+        self._unfruitful = 0  # bytes since the last byte of body: framing, trailers
+        self._linger = 0  # bytes that may still be thrown away
+        self._linger_end = math.inf
+        self._unparsed = 0  # body bytes the parser will not see, after an ignored upgrade
+
+    # -- the connection ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn: the loop hands in a stream transport
+        """Begin; the first head has to arrive in time."""
+        super().connection_made(transport)
+        self.deadline = self.loop.time() + self.limits.head_seconds
+        self.sweeper.attend(self.loop, self.server_state)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; whoever serves a request of this connection hears of it now."""
+        self.deadline = math.inf
+        self._tell_gone()
+        super().connection_lost(exc)
+
+    def _tell_gone(self) -> None:
+        cycle = self._served
+        if cycle is None or cycle.response_complete:
+            return
+        cycle.disconnected = True
+        cycle.message_event.set()
+        cycle.scope["extensions"][GONE].happen()  # type: ignore[attr-defined]  # set in on_headers_complete
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed: answer 408 where that is still possible, and close."""
+        busy = self._served is not None and not self._served.response_complete
+        if self.flow.read_paused or (busy and not self._in_body):
+            self.deadline = now + self.limits.body_idle_seconds  # it waits for us, not we for it
+        elif self._in_head:
+            self._refuse(408, "request_timeout", "The request head took too long to arrive.")
+        elif busy:
+            self._refuse(408, "request_timeout", "The request body stopped arriving.")
+        else:
+            self.transport.close()
+
+    # -- bytes ---------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        self._read = size = len(data)
+        if self._in_head:
+            self._head_more += size
+        elif self._in_body:
+            self._unfruitful += size
+        try:
+            if self._unparsed:
+                data = self._take_unparsed(data)
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._continue_without_upgrade(data, upgrade.args[0])
+        except httptools.HttpParserError as error:
+            self._refuse_for(error)
+            return
+        if self._in_head or self._in_body:
+            self._check_unfinished(size)
+
+    def _check_unfinished(self, size: int) -> None:
+        """A read ended within a request: bound what is pending, and wait only so long."""
+        limits = self.limits
+        if self._in_head:
+            if not self._head_more:
+                self.deadline = self.loop.time() + limits.head_seconds
+            elif self._head_more > limits.head_bytes:
+                target = len(self.url) > limits.target_bytes
+                self._refuse(*(_LONG_TARGET if target else _LONG_HEAD))
+            return
+        self.deadline = self.loop.time() + limits.body_idle_seconds
+        if self._unfruitful > limits.head_bytes:
+            self._refuse(400, "bad_framing", "The request body is framed wastefully.")
+        elif self.cycle.response_complete:
+            self._linger -= size
+            self.deadline = min(self.deadline, self._linger_end)
+            if self._linger < 0:
+                self.transport.close()
+
+    def _refuse_for(self, error: httptools.HttpParserError) -> None:
+        cause = error.__context__
+        if isinstance(cause, _Refusal):
+            self._refuse(cause.status, cause.code, cause.message)
+        else:
+            self._refuse(400, "bad_request", "This is not a valid HTTP/1.1 request.")
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer with an error where no answer has begun, and end the connection.
+
+        What is wrong in a pipelined request lets the answer before it finish first.
+        """
+        cycle = self._served
+        _log.info("request.refused", status=status, code=code)
+        if cycle is not None and not cycle.response_complete:
+            if not (self._in_body and cycle is self.cycle):
+                cycle.keep_alive = False
+                self.flow.pause_reading()
+                self.pipeline.clear()
+                return
+            if not cycle.response_started:
+                self.transport.write(_refusal(status, code, message))
+        else:
+            self.transport.write(_refusal(status, code, message))
+        self._tell_gone()
+        self._in_head = self._in_body = False
+        self.transport.close()
+
+    # -- parser callbacks ----------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_first, self._head_more = self._read, 0
+
+    def on_headers_complete(self) -> None:
+        """A head is whole: refuse it, or start serving."""
+        self._in_head = False
+        limits = self.limits
+        if len(self.headers) > limits.head_count:
+            raise _Refusal(*_MANY_HEADERS)
+        if len(self.url) > limits.target_bytes:
+            raise _Refusal(*_LONG_TARGET)
+        if self._head_first + self._head_more > limits.head_bytes:
+            size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
+            if size > limits.head_bytes:
+                raise _Refusal(*_LONG_HEAD)
+        self.scope["extensions"] = {GONE: Gone()}  # type: ignore[dict-item]  # an extension of our own
+        super().on_headers_complete()
+        self.headers = []  # trailers go here and nowhere else
+        self._in_body = True
+        self._unfruitful = 0
+        self.deadline = math.inf
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of body came."""
+        self._unfruitful = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        if self.parser.should_upgrade() and (length := self._declared_length()):
+            self._unparsed = length  # the parser skips the body of a request that asks to upgrade
+            return
+        self._finish_message()
+
+    def _finish_message(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self.deadline = self.loop.time() + self.limits.keep_alive_seconds
+        else:
+            self.deadline = math.inf
+        if not self.pipeline:
+            # A body over the high-water mark paused reading; a client who leaves would go unseen.
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """An answer is whole; uvicorn's own keep-alive timer, one a request, is left out."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._in_body:
+            self._linger = self.limits.linger_bytes
+            self._linger_end = self.deadline = self.loop.time() + self.limits.linger_seconds
+        elif not self._in_head:
+            self.deadline = self.loop.time() + self.limits.keep_alive_seconds
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
+    # -- requests that ask to upgrade, and are served as they are --------------------------------
+
+    def _declared_length(self) -> int:
+        headers = dict(self.scope["headers"])
+        if b"transfer-encoding" in headers:
+            raise _Refusal(400, "bad_upgrade", "A request that asks to upgrade needs a plain body.")
+        return int(headers.get(b"content-length", 0))
+
+    def _continue_without_upgrade(self, data: bytes, offset: int) -> None:
+        """Read on after a head that asked for another protocol, which we do not speak."""
+        rest = data[offset:]
+        if rest:
+            self.data_received(rest)
+
+    def _take_unparsed(self, data: bytes) -> bytes:
+        body, rest = data[: self._unparsed], data[self._unparsed :]
+        self._unparsed -= len(body)
+        self.on_body(body)
+        if not self._unparsed:
+            self._finish_message()
+        return rest
+
+
+_LONG_HEAD = (431, "request_head_too_large", "The request head is too large.")
+_MANY_HEADERS = (431, "too_many_headers", "The request has too many headers.")
+_LONG_TARGET = (414, "request_target_too_long", "The request's path and query are too long.")
+
+
+def _refusal(status: int, code: str, message: str) -> bytes:
+    """Return a whole answer; its shape is OpenAI's, which most clients can read."""
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    body = json.encode({"error": error})
+    return b"".join(
+        (
+            STATUS_LINE[status],
+            b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
+            b"connection: close\r\n\r\n",
+            body,
+        )
+    )

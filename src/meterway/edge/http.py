@@ -1,0 +1,173 @@
+"""One HTTP request as plain ASGI: its facts, its body, and a whole reply to it."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
+
+from meterway.edge.inflate import inflate
+from meterway.kit import ids
+from meterway.kit.errors import InvalidRequestError, TooLargeError, UnavailableError
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+_KEY = "meterway.request"
+_EXPOSED = (
+    b"x-request-id, request-id, retry-after, retry-after-ms, openai-processing-ms, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    b"x-meterway-receipt, x-meterway-provider, x-meterway-attempts, x-meterway-token-source, "
+    b"x-meterway-cost, x-meterway-balance"
+)
+CORS: Headers = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", _EXPOSED),
+)
+_LOGGED_LENGTH = 128
+
+
+class ClientGoneError(Exception):
+    """The client left before its request was whole; there is nobody to answer."""
+
+
+class InFlight:
+    """The request bytes one worker holds at a time; more is refused before memory runs out."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises `UnavailableError` where they are too many."""
+        if self.held + size > self.limit:
+            message = "The gateway holds as many request bytes as it can; retry in a moment."
+            raise UnavailableError(message, retry_after=1.0)
+        self.held += size
+
+    def give(self, size: int) -> None:
+        """Count `size` bytes less."""
+        self.held -= size
+
+
+class Request:
+    """The facts of one request, made once and found in its scope by `request_of`.
+
+    `headers` has lower-case names, and of a repeated one the last value. `head` are the headers
+    every reply to it carries: its ids, and CORS for a browser.
+    """
+
+    __slots__ = ("_held", "_in_flight", "call_id", "head", "headers", "request_id")
+
+    def __init__(self, call_id: int, headers: Headers) -> None:
+        self.call_id = call_id
+        self.request_id = ids.request_id(call_id)
+        self.headers: Mapping[bytes, bytes] = dict(headers)
+        name = self.request_id.encode()
+        self.head: list[tuple[bytes, bytes]] = [(b"x-request-id", name), (b"request-id", name)]
+        if b"origin" in self.headers:
+            self.head += CORS
+        self._held = 0
+        self._in_flight: InFlight | None = None
+
+    def text(self, name: bytes) -> str | None:
+        """Return a header as text."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def facts(self) -> dict[str, str]:
+        """Return what a log event says of this request: its id and the client's own ids for it."""
+        facts = {"request_id": self.request_id}
+        for name in ("x-client-request-id", "traceparent"):
+            if value := self.text(name.encode()):
+                facts[name.replace("-", "_")] = value[:_LOGGED_LENGTH]
+        return facts
+
+    def hold(self, in_flight: InFlight, size: int) -> None:
+        """Count `size` bytes of this request as held. Raises `UnavailableError`."""
+        in_flight.take(size)
+        self._in_flight = in_flight
+        self._held += size
+
+    def release(self) -> None:
+        """Count this request's bytes as freed; call it when its body is no longer needed."""
+        if self._in_flight is not None:
+            self._in_flight.give(self._held)
+            self._in_flight, self._held = None, 0
+
+
+def begin(scope: Scope, call_id: int) -> Request:
+    """Make the request of `scope` and leave it there."""
+    request = scope[_KEY] = Request(call_id, scope["headers"])
+    return request
+
+
+def request_of(scope: Scope) -> Request:
+    """Return what `begin` left in `scope`."""
+    request: Request = scope[_KEY]
+    return request
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, in_flight: InFlight) -> bytes:
+    """Return the whole body, without its content-encoding.
+
+    Its bytes count as held until `Request.release`. Raises `TooLargeError` over `limit` bytes
+    (before or after unpacking), `UnavailableError` where the worker holds too much already,
+    `UnsupportedEncodingError`, `InvalidRequestError`, and `ClientGoneError`.
+    """
+    request = request_of(scope)
+    declared = _declared_length(request)
+    if declared > limit:
+        raise _too_large(limit)
+    request.hold(in_flight, declared)
+    body = await _gather(request, receive, limit, in_flight, declared)
+    encoding = request.text(b"content-encoding")
+    if encoding is None:
+        return body
+    room = min(limit, in_flight.limit - in_flight.held)
+    unpacked = await inflate(body, encoding, room)
+    request.hold(in_flight, max(len(unpacked) - len(body), 0))
+    return unpacked
+
+
+def _declared_length(request: Request) -> int:
+    text = request.headers.get(b"content-length", b"0")
+    if not text.isdigit():  # the server's parser refused it already; other servers may not
+        raise InvalidRequestError("The content-length header is not a number.")
+    return int(text)
+
+
+async def _gather(
+    request: Request, receive: Receive, limit: int, in_flight: InFlight, declared: int
+) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+        if size > declared:
+            request.hold(in_flight, size - declared)
+            declared = size
+        if not pieces and not message.get("more_body", False):
+            return piece
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"The request body is larger than the {limit} bytes accepted here.")
+
+
+async def send_reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a whole reply; its length is added to `headers`."""
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,189 @@
+"""The front door: finds who serves a request by exact method and path, before any framework.
+
+Clients disagree on what a base URL is, so a path that is not in the table is looked up once more
+without its accidents: doubled `/v1` or slashes, a slash at the end, a missing `/v1`, a vendor's
+name in front (`/openai/v1/…`, `/anthropic/v1/…`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import structlog
+
+from meterway.edge.errors import MethodNotAllowedError, UnknownPathError, render
+from meterway.edge.http import (
+    CORS,
+    ClientGoneError,
+    Handler,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    begin,
+    send_reply,
+)
+from meterway.kit import metrics
+from meterway.kit.errors import MeterwayError
+from meterway.kit.ids import CallIds
+from meterway.protocols.dialects import Dialect
+
+_log = structlog.get_logger()
+_VENDORS = frozenset({"openai", "anthropic"})
+_SHOWN_PATH = 200
+_DAY = b"86400"
+_PREFLIGHT_METHOD = b"access-control-request-method"
+_PREFLIGHT_HEADERS = b"access-control-request-headers"
+_PREFLIGHT_PRIVATE = b"access-control-request-private-network"
+
+
+class Route(NamedTuple):
+    """One row of the route table.
+
+    A `path` that ends with `{name}` matches any rest that is not empty, slashes included; the
+    handler finds it in `scope["path_params"]`. GET routes answer HEAD too.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+
+
+class Server:
+    """The ASGI application of a worker, over a table of plain ASGI callables.
+
+    An error a handler raises before its reply began is rendered in the dialect of its path.
+    """
+
+    def __init__(self, routes: Sequence[Route], ids: CallIds) -> None:
+        self.routes = tuple(routes)
+        self._ids = ids
+        self._exact: dict[tuple[str, str], Handler] = {}
+        self._open: list[Route] = []
+        self._methods: dict[str, set[str]] = {}
+        for route in self.routes:
+            self._add(route)
+        self._families = {path.split("/")[2] for path in self._methods if path.startswith("/v1/")}
+
+    def _add(self, route: Route) -> None:
+        methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        self._methods.setdefault(route.path, set()).update(methods)
+        for method in methods:
+            if route.path.endswith("}"):
+                self._open.append(route._replace(method=method))
+            else:
+                self._exact[method, route.path] = route.handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request = begin(scope, self._ids.next())
+        try:
+            handler = self._exact.get((scope["method"], scope["path"])) or self._find(scope)
+            await handler(scope, receive, send)
+        except ClientGoneError:
+            _log.debug("request.abandoned", **request.facts())
+        except Exception as error:  # noqa: BLE001 - the last place where a failure can be told
+            await _tell(error, request, scope, send)
+        finally:
+            request.release()
+
+    def _find(self, scope: Scope) -> Handler:
+        """Find the handler of a path that is not in the table as it stands.
+
+        Raises `UnknownPathError` and `MethodNotAllowedError`.
+        """
+        method, path = scope["method"], self._canonical(scope["path"])
+        scope["path"] = path
+        handler = self._exact.get((method, path))
+        if handler is not None:
+            return handler
+        for route in self._open:
+            prefix, name = route.path[:-1].split("{")
+            if route.method == method and path.startswith(prefix) and len(path) > len(prefix):
+                scope["path_params"] = {name: path[len(prefix) :]}
+                return route.handler
+        allowed = self._allowed(path)
+        if method == "OPTIONS":
+            return _preflight(allowed)
+        raise _no_such(method, path, allowed)
+
+    def _canonical(self, path: str) -> str:
+        parts = [part for part in path.split("/") if part]
+        if len(parts) > 1 and parts[0] in _VENDORS:
+            del parts[0]
+        while parts[:2] == ["v1", "v1"]:
+            del parts[0]
+        if parts and parts[0] in self._families:
+            parts.insert(0, "v1")
+        return "/" + "/".join(parts)
+
+    def _allowed(self, path: str) -> tuple[str, ...]:
+        methods = set(self._methods.get(path, ()))
+        for route in self._open:
+            prefix = route.path[: route.path.index("{")]
+            if path.startswith(prefix) and len(path) > len(prefix):
+                methods.add(route.method)
+        return tuple(sorted(methods))
+
+
+def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect | None:
+    """Return the dialect whose clients ask for `path`, None being the platform's own API."""
+    if path.startswith("/api/"):
+        return None
+    if b"anthropic-version" in headers or "/messages" in path:
+        return Dialect.ANTHROPIC_MESSAGES
+    return Dialect.OPENAI_CHAT
+
+
+async def _tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
+    """Answer with `error` where no answer has begun; else let the connection be cut."""
+    path = scope["path"]
+    known = isinstance(error, MeterwayError)
+    rendered = render(error, dialect_of(path, request.headers), request.request_id)
+    code = error.code if isinstance(error, MeterwayError) else "internal_error"
+    metrics.REFUSALS.labels(rendered.status, code).inc()
+    event = {"status": rendered.status, "code": code, "path": path[:_SHOWN_PATH]}
+    if known:
+        _log.info("request.refused", **event, **request.facts())
+    else:
+        _log.error("request.failed", **event, **request.facts(), exc_info=error)
+    headers = [*request.head, *rendered.headers]
+    if b"expect" in request.headers:
+        headers.append((b"connection", b"close"))  # whether a body follows is the client's guess
+    try:
+        await send_reply(send, rendered.status, headers, rendered.body)
+    except RuntimeError:  # what ASGI servers raise where a reply has begun
+        raise error from None
+
+
+def _no_such(method: str, path: str, allowed: tuple[str, ...]) -> MeterwayError:
+    shown = f"{method} {path[:_SHOWN_PATH]}"
+    if allowed:
+        message = f"Method not allowed: {shown}. Allowed here: {', '.join(allowed)}."
+        return MethodNotAllowedError(message, allowed)
+    return UnknownPathError(f"Unknown URL: {shown}. /docs lists what is served here.")
+
+
+def _preflight(allowed: tuple[str, ...]) -> Handler:
+    """Answer OPTIONS: what is allowed here, and to a browser's preflight, yes.
+
+    No route takes a cookie; a page can call them only with a key it was given, so any origin may.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        reply = [(b"allow", ", ".join((*allowed, "OPTIONS")).encode())]
+        if _PREFLIGHT_METHOD in headers:
+            reply += [
+                CORS[0],
+                (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+                (b"access-control-allow-headers", headers.get(_PREFLIGHT_HEADERS, b"*")),
+                (b"access-control-max-age", _DAY),
+                (b"vary", b"access-control-request-headers"),
+            ]
+        if _PREFLIGHT_PRIVATE in headers:
+            reply.append((b"access-control-allow-private-network", b"true"))
+        await send({"type": "http.response.start", "status": 204, "headers": reply})
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer

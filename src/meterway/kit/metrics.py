@@ -1,0 +1,85 @@
+"""Every figure the product counts about itself, summed over all processes of a machine.
+
+With `PROMETHEUS_MULTIPROC_DIR` in the environment each process counts in memory-mapped files of
+that folder, named by `METERWAY_PROCESS` rather than by process id, so that a process started in
+the place of a dead one goes on where that one stopped. Both are read when this module is first
+imported. Fetch a labelled child once and keep it where a figure moves on every call: looking it
+up costs more than counting.
+"""
+
+import os
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
+FOLDER, NAME = "PROMETHEUS_MULTIPROC_DIR", "METERWAY_PROCESS"
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+_name = os.environ.get(NAME)
+if FOLDER in os.environ and _name is not None:
+    values.ValueClass = values.MultiProcessValue(lambda: _name)  # type: ignore[no-untyped-call]  # prometheus-client leaves it bare
+disable_created_metrics()  # type: ignore[no-untyped-call]  # same
+
+CALLS = Counter(
+    "meterway_calls",
+    "Paid calls that ended, by the channel that answered and how they ended.",
+    ("dialect", "model", "channel", "outcome"),
+)
+CALL_SECONDS = Histogram(
+    "meterway_call_seconds",
+    "Time from a call's admission to its end.",
+    ("dialect", "stream"),
+    buckets=_SECONDS,
+)
+FIRST_BYTE_SECONDS = Histogram(
+    "meterway_first_byte_seconds",
+    "Time from a call's admission to the first byte for the client.",
+    ("dialect", "stream"),
+    buckets=_SECONDS,
+)
+TOKENS = Counter("meterway_tokens", "Tokens of ended calls.", ("model", "kind"))
+ATTEMPTS = Counter(
+    "meterway_upstream_attempts",
+    "Tries at an upstream, by what came of them.",
+    ("channel", "result"),
+)
+REFUSALS = Counter(
+    "meterway_refusals", "Requests answered with an error of the gateway.", ("status", "code")
+)
+OPEN_REQUESTS = Gauge(
+    "meterway_open_requests", "Requests being served.", multiprocess_mode="livesum"
+)
+CONNECTIONS = Gauge("meterway_connections", "Client connections open.", multiprocess_mode="livesum")
+HELD_BYTES = Gauge(
+    "meterway_held_bytes", "Request bytes held in memory.", multiprocess_mode="livesum"
+)
+RESIDENT_BYTES = Gauge(
+    "meterway_resident_bytes", "Memory of each process.", multiprocess_mode="liveall"
+)
+
+
+def exposition() -> bytes:
+    """Return all figures in Prometheus' text format, of every process where they share a folder."""
+    if FOLDER not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # same
+    return generate_latest(registry)
+
+
+def forget_gauges(folder: Path, name: str) -> None:
+    """Drop what the dead process `name` last measured; its counters stay."""
+    for file in folder.glob(f"gauge_live*_{name}.db"):
+        file.unlink(missing_ok=True)
