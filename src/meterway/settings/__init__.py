@@ -169,7 +169,12 @@ class Settings(BaseSettings):
         """The database URL in use, which may hold a password."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.data / DATABASE_NAME}"
+        return f"sqlite:///{self.database_file}"
+
+    @property
+    def database_file(self) -> Path:
+        """Where the database lies while no other is named."""
+        return self.data / DATABASE_NAME
 
     @property
     def secret_path(self) -> Path:

@@ -1,0 +1,161 @@
+"""`meterway channel …`."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from meterway.cli.frame import Frame, common, run, secret_from
+from meterway.cli.installation import Installation, opened
+from meterway.db.engine import reading, transaction
+from meterway.routing import service as routing
+from meterway.routing.types import NewChannel, StoredChannel
+from meterway.settings import Settings
+from meterway.upstreams.providers import PROVIDERS
+from meterway.upstreams.types import Channel
+
+
+@click.group()
+def channel() -> None:
+    """Add, list, test and remove channels."""
+
+
+@channel.command()
+@click.option("--provider", required=True, help="Provider row, such as openai or ollama.")
+@click.option("--name", help="What the channel is called; default: the provider's name.")
+@click.option("--base-url", help="Address; default: the provider's own.")
+@click.option("--api-key", "keys", multiple=True, help="Key; `-` reads it from standard input.")
+@click.option("--api-key-env", "key_names", multiple=True, help="Variable that holds a key.")
+@click.option("--models", default="", help="Models offered: a,b or ours=theirs; default: all.")
+@click.option("--priority", type=int, default=0, help="Lower numbers are tried first.")
+@click.option("--weight", type=click.IntRange(1), default=1, help="Share among equals.")
+@click.option("--prefix", help="Also offer its models as PREFIX/model.")
+@click.option("--header", "headers", multiple=True, help="`Name: value`, sent with every call.")
+@common
+def add(  # noqa: PLR0913 - one parameter per option
+    frame: Frame,
+    /,
+    *,
+    provider: str,
+    name: str | None,
+    base_url: str | None,
+    keys: tuple[str, ...],
+    key_names: tuple[str, ...],
+    models: str,
+    headers: tuple[str, ...],
+    **plain: Any,
+) -> None:
+    """Add a channel; calls may go there within a second."""
+    new = NewChannel(
+        name=name or provider,
+        provider=provider,
+        base_url=base_url,
+        secrets=(*map(secret_from, keys), *map(_from_environment, key_names)),
+        models=_models(models),
+        headers=dict(map(_header, headers)),
+        **plain,
+    )
+    channel_id = run(_add(frame.settings(), new))
+    frame.say({"id": str(channel_id), "name": new.name}, f"Channel {new.name} was added.")
+
+
+async def _add(settings: Settings, new: NewChannel) -> int:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        now = place.clock.now()
+        return await routing.add_channel(tx, place.secrets.box, new, PROVIDERS, now=now)
+
+
+def _from_environment(variable: str) -> str:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise click.UsageError(f"The variable {variable} is not set.")
+    return value
+
+
+def _models(text: str) -> dict[str, str]:
+    pairs = (part.strip().partition("=") for part in text.split(",") if part.strip())
+    return {ours: theirs if equals else ours for ours, equals, theirs in pairs}
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.BadParameter("A header is written as `Name: value`.")
+    return name.strip(), value.strip()
+
+
+@channel.command("list")
+@common
+def list_(frame: Frame) -> None:
+    """List the channels, without their secrets."""
+    rows = [_facts(*pair) for pair in run(_listed(frame.settings()))]
+    frame.say_table(rows, ("name", "provider", "base_url", "enabled", "priority", "keys", "origin"))
+
+
+async def _listed(settings: Settings) -> Iterable[tuple[StoredChannel, Channel]]:
+    async with opened(settings) as place, reading(place.engine) as connection:
+        rows = await routing.stored(connection)
+        opened_channels = await channels_of(place, connection)
+        by_id = {one.id: one for one in opened_channels}
+        return [(row, by_id[row.id]) for row in rows if row.id in by_id]
+
+
+async def channels_of(place: Installation, connection: Any) -> list[Channel]:
+    """Return the channels with their secrets opened."""
+    return await routing.list_channels(connection, place.secrets.box, PROVIDERS)
+
+
+def _facts(row: StoredChannel, one: Channel) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "provider": row.provider,
+        "base_url": row.base_url,
+        "enabled": one.enabled,
+        "priority": row.priority,
+        "weight": row.weight,
+        "prefix": row.prefix,
+        "models": row.models,
+        "headers": sorted(one.headers),
+        "keys": len(one.credentials),
+        "origin": str(row.origin),
+        "withdrawn": row.withdrawn,
+    }
+
+
+@channel.command()
+@click.argument("name")
+@common
+def remove(frame: Frame, name: str) -> None:
+    """Remove a channel and its secrets."""
+    run(_remove(frame.settings(), name))
+    frame.say({"name": name, "removed": True}, f"Channel {name} was removed.")
+
+
+async def _remove(settings: Settings, name: str) -> None:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        await routing.remove_channel(tx, name, now=place.clock.now())
+
+
+@channel.command()
+@click.argument("name")
+@common
+def enable(frame: Frame, name: str) -> None:
+    """Let calls go to a channel."""
+    run(_set_enabled(frame.settings(), name, enabled=True))
+    frame.say({"name": name, "enabled": True}, f"Channel {name} is enabled.")
+
+
+@channel.command()
+@click.argument("name")
+@common
+def disable(frame: Frame, name: str) -> None:
+    """Keep a channel, but send it no calls."""
+    run(_set_enabled(frame.settings(), name, enabled=False))
+    frame.say({"name": name, "enabled": False}, f"Channel {name} is disabled.")
+
+
+async def _set_enabled(settings: Settings, name: str, *, enabled: bool) -> None:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        await routing.set_enabled(tx, name, enabled=enabled)
