@@ -37,6 +37,11 @@ class Reply:
         return self._hold.record
 
     @property
+    def streamed(self) -> bool:
+        """Whether the client asked for a stream."""
+        return self._hold.record.stream
+
+    @property
     def provider(self) -> str:
         """The name of the provider row that answers."""
         return self._answer.route.channel.provider.name

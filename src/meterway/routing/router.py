@@ -107,6 +107,11 @@ class Router:
             raise AllCoolingError(message, retry_after=min(waits))
         return usable
 
+    def known_as(self, model: str) -> str | None:
+        """Return the catalogue's name of `model`, None where the catalogue lacks it."""
+        known = self._catalog.find(model)
+        return known.id if known else None
+
     def offered(self) -> list[str]:
         """Return the names of the models that can be asked for, in the catalogue's order first."""
         listed = {name for channel in self._channels for name in _listed(channel)}

@@ -1,0 +1,27 @@
+"""The headers of Anthropic's API that a client may set and that travel on to the vendor.
+
+Follows https://platform.claude.com/docs/en/api/versioning and .../api/beta-headers
+"""
+
+from collections.abc import Mapping
+
+from meterway.edge.http import Request
+from meterway.kit.json import RawObject
+from meterway.protocols.chat.anthropic_messages.versions import check_version
+
+_TRAVELLING = ("anthropic-version", "anthropic-beta")
+
+
+def versioned(request: Request, body: RawObject) -> Mapping[str, str]:
+    """Check `body` against the version asked for and return the headers that travel on.
+
+    Raises `InvalidRequestError` where the version does not allow what the body holds.
+    """
+    check_version(body, request.text(b"anthropic-version"))
+    return travelling(request)
+
+
+def travelling(request: Request) -> Mapping[str, str]:
+    """Return the version and beta headers of `request`."""
+    found = ((name, request.text(name.encode())) for name in _TRAVELLING)
+    return {name: value for name, value in found if value}

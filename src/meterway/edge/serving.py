@@ -1,0 +1,206 @@
+"""Serves one chat call: read, relay, and a send loop that notices a vanished client.
+
+The loop makes no task per request or chunk. When the client is gone, what still comes is read for
+the bill during `drain_seconds`; then the call is cancelled, which cuts the upstream.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import msgspec
+
+from meterway.auth.service import Authenticator
+from meterway.edge.bounds import GONE, Gone
+from meterway.edge.credentials import caller_of
+from meterway.edge.http import (
+    JSON_TYPE,
+    ClientGoneError,
+    Headers,
+    InFlight,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    read_body,
+    request_of,
+)
+from meterway.kit import sse
+from meterway.kit.json import RawObject, decode_top, raw
+from meterway.kit.tasks import Tasks
+from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codec import Codec
+from meterway.relay.pipeline import Gate, relay
+from meterway.relay.stream import Reply
+
+Passed: TypeAlias = Callable[[Request, RawObject], Mapping[str, str]]
+
+_STREAM_HEADERS: Headers = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+_WHOLE_HEADERS: Headers = (JSON_TYPE,)
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What every paid endpoint of a worker shares. Sizes in bytes, times in seconds."""
+
+    authenticator: Authenticator
+    gate: Gate
+    in_flight: InFlight
+    tasks: Tasks
+    body_limit: int
+    drain_seconds: float = 5.0
+    keep_alive_seconds: float = 15.0
+
+
+class ChatEndpoint:
+    """The ASGI handler of one dialect's chat route.
+
+    `passed` checks a request's headers against its body and returns those that travel on to the
+    vendor. Errors before the first byte are raised, for the server to render.
+    """
+
+    def __init__(self, codec: Codec, desk: Desk, passed: Passed) -> None:
+        self._codec = codec
+        self._desk = desk
+        self._passed = passed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        desk, request = self._desk, request_of(scope)
+        caller = await caller_of(scope, desk.authenticator)
+        try:
+            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
+            if caller.default_model is not None:
+                body.setdefault("model", raw(caller.default_model))
+            call = Call(request.call_id, self._codec, body, self._passed(request, body))
+            del body
+            with _Presence(scope, desk.drain_seconds) as presence:
+                reply = await relay(call, caller, desk.gate)
+                request.release()
+                presence.tell(reply)
+                await _deliver(reply, request, send, desk, presence)
+        finally:
+            request.release()
+
+
+class _Presence:
+    """Whether the client is still there; cancels the serving task some time after it left."""
+
+    def __init__(self, scope: Scope, drain_seconds: float) -> None:
+        self._gone: Gone = scope["extensions"][GONE]
+        self._drain_seconds = drain_seconds
+        self._task = asyncio.current_task()
+        self._timer: asyncio.TimerHandle | None = None
+        self._reply: Reply | None = None
+        self._cut = False
+        self.left = False
+
+    def __enter__(self) -> Self:
+        self._gone.watch(self._on_left)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._gone.unwatch()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._cut and isinstance(error, asyncio.CancelledError) and self._task is not None:
+            self._task.uncancel()
+            raise ClientGoneError from None
+
+    def tell(self, reply: Reply) -> None:
+        """Name the reply that is to know when the client leaves."""
+        self._reply = reply
+        if self.left:
+            reply.abandon()
+
+    def _on_left(self) -> None:
+        self.left = True
+        if self._reply is not None:
+            self._reply.abandon()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._drain_seconds, self._on_drained)
+
+    def _on_drained(self) -> None:
+        self._cut = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def _deliver(
+    reply: Reply, request: Request, send: Send, desk: Desk, presence: _Presence
+) -> None:
+    """Send `reply` as it comes; once the client left, only read it."""
+    async with aclosing(reply.chunks()) as chunks:
+        if not reply.streamed:
+            async for body in chunks:
+                head = [*request.head, *_facts(reply), *_WHOLE_HEADERS]
+                head.append((b"content-length", b"%d" % len(body)))
+                await send({"type": "http.response.start", "status": 200, "headers": head})
+                await send({"type": "http.response.body", "body": body})
+            return
+        head = [*request.head, *_facts(reply), *_STREAM_HEADERS]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        with _Pulse(send, desk.tasks, desk.keep_alive_seconds) as pulse:
+            async for chunk in chunks:
+                if presence.left:
+                    continue
+                pulse.beats += 1
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Pulse:
+    """Sends a comment whenever a stream was silent for a whole period; `beats` counts chunks."""
+
+    def __init__(self, send: Send, tasks: Tasks, seconds: float) -> None:
+        self._send = send
+        self._tasks = tasks
+        self._seconds = seconds
+        self._seen = self.beats = 0
+
+    def __enter__(self) -> Self:
+        self._arm()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
+
+    def _tick(self) -> None:
+        if self.beats == self._seen:
+            self._tasks.spawn(_comment(self._send), name="stream.keep-alive")
+        self._seen = self.beats
+        self._arm()
+
+
+async def _comment(send: Send) -> None:
+    await send({"type": "http.response.body", "body": sse.COMMENT, "more_body": True})
+
+
+def _facts(reply: Reply) -> Headers:
+    """Return the headers that tell of the call: who answered, after how many attempts."""
+    record = reply.record
+    facts = [
+        (b"x-meterway-provider", reply.provider.encode()),
+        (b"x-meterway-attempts", b"%d" % len(record.attempts)),
+    ]
+    if record.dropped:
+        facts.append((b"x-meterway-dropped", ", ".join(record.dropped).encode()))
+    return facts
