@@ -15,7 +15,7 @@ from meterway.upstreams.types import Timeouts
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Url(msgspec.Struct, frozen=True):
+class Url(msgspec.Struct, frozen=True, cache_hash=True):
     """An absolute http(s) address, parsed once; `target` is path and query."""
 
     scheme: str
