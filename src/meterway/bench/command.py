@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ from meterway.bench.report import as_json, render
 from meterway.bench.sections import HELD, STREAM, WHOLE, cold_start, latency, open_streams, soak
 from meterway.bench.sections import worker_bytes as resident
 from meterway.bench.stage import Stage, set_up
-from meterway.bench.types import BenchOptions, Report, Result, Row, Scenario
+from meterway.bench.types import BenchOptions, Report, Result, Row, Scenario, Verdict
 
 Say = Callable[[str], None]
 Section = Callable[[Stage, BenchOptions], Awaitable[tuple[Row, ...]]]
@@ -91,34 +92,55 @@ async def _bench(options: BenchOptions, say: Say) -> Report:
 
 
 async def _measured(stage: Stage, options: BenchOptions, say: Say) -> Report:
-    calibrations = [loops_per_second()]
+    calibrations = [_calibrated(stage)]
     scenarios, sections = chosen_scenarios(options), chosen_sections(options)
     say("creating the gateway's data folder and channels")
     await stage.open_gateway({*scenarios, WHOLE, STREAM, HELD})
     say("starting the gateway twice")
     figures = [*await cold_start(stage, options)]
     results: list[Result] = []
-    marks: list[int] = []
+    marks: list[tuple[int, int]] = []
     for scenario in scenarios:
         say(scenario.name)
-        results.append(
-            await measure(stage, scenario, options, lambda: marks.append(resident(stage)))
-        )
+        try:
+            sample = functools.partial(_mark, stage, marks)
+            results.append(await measure(stage, scenario, options, sample))
+        except BenchError as error:
+            figures.append(_failure(scenario.name, error))
     figures += judge.verdicts(results)
     if marks:
-        figures.append(_memory_row(marks, resident(stage, "VmHWM")))
+        figures.append(_memory_row(marks))
     for name in sections:
         say(name)
-        figures += await _AFTER[name](stage, options)
-    calibrations.append(loops_per_second())
+        try:
+            figures += await _AFTER[name](stage, options)
+        except BenchError as error:
+            figures.append(_failure(name, error))
+    calibrations.append(_calibrated(stage))
     return Report(_facts(stage, options, calibrations), tuple(results), tuple(figures))
 
 
-def _memory_row(marks: list[int], peak: int) -> Row:
-    note = f"first {marks[0] / 1e6:.0f}, last {marks[-1] / 1e6:.0f} MB after its turns; value: peak"
-    return rows.at_most(
-        "memory", "RSS of a worker under load", peak / 1e6, rows.WORKER_MB, "MB", note
-    )
+def _calibrated(stage: Stage) -> float:
+    with processes.pinned(stage.cores.measured):
+        return loops_per_second()
+
+
+def _mark(stage: Stage, marks: list[tuple[int, int]]) -> None:
+    marks.append((resident(stage), resident(stage, "VmHWM")))
+
+
+def _failure(name: str, error: BenchError) -> Row:
+    """Return the row of something that could not be measured; the rest goes on."""
+    return Row(name, "could not be measured", None, "", verdict=Verdict.INVALID, note=error.message)
+
+
+def _memory_row(marks: Sequence[tuple[int, int]]) -> Row:
+    """Return the most a worker ever held during the rounds of load."""
+    first, last = marks[0][0] / 1e6, marks[-1][0] / 1e6
+    peak = max(most for _, most in marks) / 1e6
+    note = f"its peak; after the first turn {first:.0f}, after the last {last:.0f} MB"
+    name = "RSS of a worker under load"
+    return rows.at_most("memory", name, peak, rows.WORKER_MB, "MB", note)
 
 
 def _facts(

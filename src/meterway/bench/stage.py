@@ -163,7 +163,9 @@ class _Crew:
         process = await processes.start(command, self.cores.load, log=log, answers=True)
         self.stack.push_async_callback(processes.stop, process)
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
+        line = b""
+        with contextlib.suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stdout.readline(), _START_SECONDS)
         if not line:
             raise BenchError(f"the upstream did not start: {log.read_text()[-500:]}")
         plain, tls = (int(word) for word in line.split())
