@@ -53,6 +53,7 @@ async def answers(path):
 @contextlib.asynccontextmanager
 async def counter_here(path):
     server = CounterServer()
+    server.start()
     listener = await asyncio.start_unix_server(server.talk, path)
     remote = RemoteCounting(path)
     try:

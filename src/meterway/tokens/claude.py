@@ -6,7 +6,7 @@ rules at the borders are those ctok 1.3 measured (MIT, https://github.com/sander
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -27,7 +27,9 @@ from meterway.tokens.claude_text import (
 from meterway.tokens.tiling import Tiling
 
 _WORD, _SPACE, _PLAIN, _SYMBOL = range(4)
-_BURST: Final = 2048  # runs between two chances for other work
+_BURST: Final = 256  # runs between two chances for other work
+_PART: Final = 16_384  # characters split into runs at once
+_CUT = re.compile("(?<=[ \n])(?=[A-Za-z])")
 _REMEMBERED: Final = 200_000  # runs
 _REMEMBERED_LENGTH: Final = 64  # characters of a run
 _CASES = (SHIFT, CAPS)
@@ -99,10 +101,11 @@ class ClaudeEngine:
             body = body[1:]
         yield
         runs = []
-        for at, run in enumerate(self._split(hide_markers(body))):
-            runs.append(self._runs.get(run) or self._learn(run))
-            if at % _BURST == 0:
-                yield
+        for part in _parts(hide_markers(body)):
+            for at, run in enumerate(self._split(part)):
+                runs.append(self._runs.get(run) or self._learn(run))
+                if at % _BURST == 0:
+                    yield
         if not runs:
             return tail + self._rules.opens_word
         runs.append(self._edge)
@@ -190,6 +193,15 @@ class ClaudeEngine:
             text = (BOW if borders & 2 else "") + run.text + (EOW if borders & 1 else "")
             known = run.costs[borders] = self._tiling.cost(text)
         return known
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cut long text between space and letter, where runs end anyway."""
+    start = 0
+    while cut := _CUT.search(text, start + _PART):
+        yield text[start : cut.start()]
+        start = cut.start()
+    yield text[start:]
 
 
 def _borders(text: str) -> tuple[bool, bool]:

@@ -9,87 +9,130 @@ import signal
 import socket
 import stat
 import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import msgspec
+import structlog
 
 from meterway.kit.tasks import Tasks
 from meterway.tokens import engines
 from meterway.tokens.types import Tokenizer
 from meterway.tokens.wire import Answer, Question, frame, read_frame, read_question
 
-_SLICE: Final = 0.002  # seconds of counting before others get a turn
+_log = structlog.get_logger()
+
+_TURN: Final = 0.001  # seconds of counting before the next question gets its turn
 _PARENT_POLL: Final = 1.0  # seconds
 _WARM: Final = (Tokenizer.CLAUDE_3, Tokenizer.O200K, Tokenizer.CLAUDE_4_8)
 _DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
 
 
-class CounterServer:
-    """Answers questions, each in a task of its own that counts in slices of 2 ms.
+@dataclass(order=True, slots=True)
+class _Job:
+    """A question being counted; the one that had the fewest turns is next."""
 
-    A short text therefore waits for one slice of each long one, never for the whole.
+    turns: int
+    order: int
+    question: Question = field(compare=False)
+    writer: asyncio.StreamWriter = field(compare=False)
+    work: Generator[None, None, list[int]] = field(compare=False)
+
+
+class CounterServer:
+    """Answers questions in turns of a millisecond, those that had the fewest turns first.
+
+    A short text therefore never waits for a long one, and the socket is read between turns.
     """
 
     def __init__(self) -> None:
         self._tasks = Tasks()
         self._loading = asyncio.Lock()
         self._loaded: dict[Tokenizer, engines.Engine] = {}
+        self._jobs: list[_Job] = []
+        self._order = count()
+        self._work = asyncio.Event()
 
-    def warm(self) -> None:
-        """Begin to load the tokenizers most calls ask for."""
-        self._tasks.spawn(self._load_all(_WARM), name="counter.warm")
-
-    async def _load_all(self, names: tuple[Tokenizer, ...]) -> None:
-        for name in names:
-            await self._engine(name)
+    def start(self, *, warm: Sequence[Tokenizer] = ()) -> None:
+        """Begin to count, and to load the tokenizers in `warm`."""
+        self._tasks.spawn(self._run(), name="counter.run")
+        self._tasks.spawn(self._load_all(warm), name="counter.warm")
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until its other side goes."""
         try:
             while True:
                 question = read_question(await read_frame(reader))
-                self._tasks.spawn(self._answer(question, writer), name="counter.answer")
+                if question.tokenizer in self._loaded:
+                    self._accept(question, writer)
+                else:
+                    self._tasks.spawn(self._load_for(question, writer), name="counter.load")
         except (OSError, EOFError, ValueError, msgspec.DecodeError):
             return  # gone, or not one of our clients: closing is all the answer there is
         finally:
             writer.close()
 
-    async def _answer(self, question: Question, writer: asyncio.StreamWriter) -> None:
-        counts: list[int] = []
-        try:
-            engine = await self._engine(question.tokenizer)
-            counts = [await _count(engine, text) for text in question.texts]
-        finally:  # no counts tell the other side that counting failed; why is in the task's log
-            if not writer.is_closing():
-                writer.write(frame(Answer(question.id, counts)))
-        with contextlib.suppress(ConnectionError):
-            await writer.drain()
+    def _accept(self, question: Question, writer: asyncio.StreamWriter) -> None:
+        work = _count_all(self._loaded[question.tokenizer], question.texts)
+        heappush(self._jobs, _Job(0, next(self._order), question, writer, work))
+        self._work.set()
 
-    async def _engine(self, name: Tokenizer) -> engines.Engine:
-        if name not in self._loaded:
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            job = heappop(self._jobs)
+            if not job.writer.is_closing() and not _take_turn(job):
+                job.turns += 1
+                heappush(self._jobs, job)
+            if not self._jobs:
+                self._work.clear()
+            await asyncio.sleep(0)
+
+    async def _load_for(self, question: Question, writer: asyncio.StreamWriter) -> None:
+        await self._load_all([question.tokenizer])
+        self._accept(question, writer)
+
+    async def _load_all(self, names: Sequence[Tokenizer]) -> None:
+        for name in names:
             async with self._loading:
                 if name not in self._loaded:
                     self._loaded[name] = await asyncio.to_thread(engines.engine, name)
-        return self._loaded[name]
 
     async def close(self) -> None:
         """Stop counting."""
         await self._tasks.cancel()
 
 
-async def _count(engine: engines.Engine, text: str) -> int:
-    work = engine.steps(text)
-    turn = monotonic()
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            return int(done.value)
-        if monotonic() - turn > _SLICE:
-            await asyncio.sleep(0)
-            turn = monotonic()
+def _count_all(engine: engines.Engine, texts: list[str]) -> Generator[None, None, list[int]]:
+    counts = []
+    for text in texts:
+        counts.append((yield from engine.steps(text)))
+        yield
+    return counts
+
+
+def _take_turn(job: _Job) -> bool:
+    """Count for one turn; returns whether the question is answered.
+
+    A text that breaks its tokenizer is answered without counts, so that the asker estimates.
+    """
+    end = monotonic() + _TURN
+    try:
+        while monotonic() < end:
+            next(job.work)
+    except StopIteration as done:
+        job.writer.write(frame(Answer(job.question.id, done.value)))
+        return True
+    except Exception:  # noqa: BLE001  one text must not stop the counting of all others
+        _log.exception("counter.failed", tokenizer=job.question.tokenizer)
+        job.writer.write(frame(Answer(job.question.id, [])))
+        return True
+    return False
 
 
 def serve_counter(path: Path) -> None:
@@ -110,7 +153,7 @@ async def _serve(path: Path, parent: int) -> None:
     counter = CounterServer()
     listening, inode = _bind(path)
     listener = await asyncio.start_unix_server(counter.talk, sock=listening)
-    counter.warm()
+    counter.start(warm=_WARM)
     while os.getppid() == parent and not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _PARENT_POLL)

@@ -16,7 +16,7 @@ from meterway.kit.tasks import Tasks
 from meterway.protocols.dialects import Dialect
 from meterway.tokens import anthropic_body, arithmetic, openai_body
 from meterway.tokens.arithmetic import Tally
-from meterway.tokens.drafts import Draft, Piece
+from meterway.tokens.drafts import Draft, Kind, Piece
 from meterway.tokens.errors import CounterDownError
 from meterway.tokens.families import Family, OpenAIFamily, family_of
 from meterway.tokens.types import Count, Tokenizer, TokenSource, estimate
@@ -72,7 +72,8 @@ class TokenCounter:
         family = family_of(model)
         shape = _BODIES[dialect]
         reading = shape.read(body)
-        keys = [_key(piece.raw, f"{dialect}:{piece.kind}", family) for piece in reading.pieces]
+        tags = {kind: _tag(f"{dialect}:{kind}", family) for kind in Kind}
+        keys = [_key(piece.raw, tags[piece.kind]) for piece in reading.pieces]
         pieces = dict(zip(keys, reading.pieces, strict=True))
         drafts: dict[bytes, Draft] = {}
         while missing := {k: p for k, p in pieces.items() if k not in drafts and not self._has(k)}:
@@ -86,7 +87,7 @@ class TokenCounter:
         """Return the tokens of bare text, without any frame around it."""
         family = family_of(model)
         raw = text.encode(errors="replace")
-        key = _key(raw, "text", family)
+        key = _key(raw, _tag("text", family))
         drafts = {} if self._has(key) else {key: Draft(texts=[raw.decode()])}
         (tally,) = await self._tallies([key], drafts, family)
         scale = family.scale if isinstance(family, OpenAIFamily) else 100
@@ -180,8 +181,8 @@ async def _apart(
     return {key: take(piece) for key, piece in pieces.items()}
 
 
-def _key(raw: bytes, purpose: str, family: Family) -> bytes:
-    return blake2b(raw, digest_size=16, key=_tag(purpose, family)).digest()
+def _key(raw: bytes, tag: bytes) -> bytes:
+    return blake2b(raw, digest_size=16, key=tag).digest()
 
 
 @lru_cache(maxsize=1024)
