@@ -1,0 +1,9 @@
+"""Anthropic's Messages API: the codec instance, and the check of the version a client names."""
+
+from meterway.protocols.chat.anthropic_messages.codec import AnthropicMessages
+from meterway.protocols.chat.anthropic_messages.versions import check_version
+from meterway.protocols.chat.codec import Codec
+
+ANTHROPIC_MESSAGES: Codec = AnthropicMessages()
+
+__all__ = ["ANTHROPIC_MESSAGES", "check_version"]

@@ -1,0 +1,97 @@
+"""Anthropic's usage object and the token classes it means.
+
+`input_tokens` excludes cache reads and writes; `output_tokens` includes thinking. Source:
+https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+"""
+
+from typing import Any
+
+from meterway.protocols.chat.anthropic_messages import wire
+from meterway.protocols.usage import Usage
+
+_TIERS = {"standard": "default", "standard_only": "default"}
+_WIRE_TIERS = {"default": "standard", "priority": "priority", "batch": "batch"}
+
+
+class Tally:
+    """Usage as it arrives: reports are cumulative, so a later one replaces, and never doubles.
+
+    Input counts only grow (a final report of 0 does not take back what was reported before);
+    the output count is the last one reported.
+    """
+
+    __slots__ = ("_details", "_output", "_read", "_seen", "_split", "_uncached", "_written")
+
+    def __init__(self) -> None:
+        self._seen = False
+        self._uncached = self._read = self._written = self._output = self._details = 0
+        self._split: wire.CacheCreation | None = None
+
+    def add(self, report: wire.Usage | None) -> None:
+        """Take one usage object; fields it lacks keep their value."""
+        if report is None:
+            return
+        if report.input_tokens is None and report.output_tokens is None:
+            return
+        self._seen = True
+        self._uncached = max(self._uncached, report.input_tokens or 0)
+        self._read = max(self._read, report.cache_read_input_tokens or 0)
+        self._written = max(self._written, report.cache_creation_input_tokens or 0)
+        self._split = report.cache_creation or self._split
+        if report.output_tokens is not None:
+            self._output = max(report.output_tokens, 0)
+        if report.output_tokens_details is not None:
+            self._details = report.output_tokens_details.thinking_tokens
+
+    def usage(self) -> Usage | None:
+        """Return what was used so far, None before the first report.
+
+        Writes to the cache without a split by lifetime count as 5 minutes.
+        """
+        if not self._seen:
+            return None
+        hour = max(self._split.ephemeral_1h_input_tokens, 0) if self._split else 0
+        short = max(self._split.ephemeral_5m_input_tokens, 0) if self._split else 0
+        written = max(self._written, hour + short)
+        reasoning = min(max(self._details, 0), self._output)
+        return Usage(
+            input=self._uncached,
+            cache_read=self._read,
+            cache_write_5m=written - hour,
+            cache_write_1h=hour,
+            output=self._output - reasoning,
+            reasoning=reasoning,
+        )
+
+
+def decode_usage(report: wire.Usage | None) -> Usage | None:
+    """Read the usage of a whole reply."""
+    tally = Tally()
+    tally.add(report)
+    return tally.usage()
+
+
+def encode_usage(usage: Usage | None, tier: str | None = None) -> dict[str, Any]:
+    """Write a usage object; a usage nobody reported is zeros, as the fields are mandatory."""
+    usage = usage or Usage()
+    written = usage.cache_write_5m + usage.cache_write_1h
+    known: dict[str, Any] = {
+        "input_tokens": usage.input + usage.input_audio + usage.input_image,
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": usage.cache_read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        },
+        "output_tokens": usage.total_output,
+    }
+    if usage.reasoning:
+        known["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if tier in _WIRE_TIERS:
+        known["service_tier"] = _WIRE_TIERS[tier]
+    return known
+
+
+def decode_tier(tier: str | None) -> str | None:
+    """Return a tier in the words all dialects share: Anthropic's standard is "default"."""
+    return _TIERS.get(tier, tier) if tier else None
