@@ -1,6 +1,6 @@
 """The tap every reply flows through: it delivers, meters, and settles in its `finally`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat import neutral
@@ -50,7 +50,7 @@ class Reply:
         """Note that the client left; what still comes is read for the bill alone."""
         self._abandoned = True
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the client's bytes; closed early, it cuts the upstream."""
         hold, rest = self._hold, self._answer.rest
         outcome, error = Outcome.CLIENT_GONE, None

@@ -1,0 +1,65 @@
+"""Makes what a relay needs, around a scripted transport and a fake clock."""
+
+import json
+from contextlib import aclosing
+
+from meterway.auth.types import Principal
+from meterway.catalog.service import Catalog
+from meterway.kit.json import decode_top
+from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codecs import CODECS
+from meterway.protocols.dialects import Dialect
+from meterway.relay.attempts import Attempts, RetryPolicy
+from meterway.relay.exchange import Exchange
+from meterway.relay.pipeline import Gate, relay, unchanged
+from meterway.relay.record import CallRecord
+from meterway.relay.till import Till
+from meterway.routing.health import Breaker, Health
+from meterway.routing.router import Router
+from meterway.upstreams.types import Channel, Credential, Provider
+from tests.fakes.clock import FakeClock
+from tests.fakes.transport import ScriptedTransport
+
+CALLER = Principal(key_id=7, user_id=3, key_name="sk-ab***cdef", postpaid=True)
+OPENAI = Provider(
+    name="openai-row",
+    title="O",
+    source="x",
+    speaks={Dialect.OPENAI_CHAT: "/chat/completions"},
+)
+ANTHROPIC = Provider(
+    name="anthropic-row",
+    title="A",
+    source="x",
+    speaks={Dialect.ANTHROPIC_MESSAGES: "/v1/messages"},
+)
+
+
+def channel(id_: int = 1, provider: Provider = OPENAI, **facts) -> Channel:
+    facts.setdefault("credentials", (Credential("a", "secret-a"),))
+    return Channel(id=id_, name=f"c{id_}", provider=provider, base_url="http://up/v1", **facts)
+
+
+class Relay:
+    """A relay over scripted answers; `records` holds what was settled."""
+
+    def __init__(self, *answers, channels=None, policy=None, breaker=None) -> None:
+        self.clock = FakeClock()
+        self.transport = ScriptedTransport(*answers)
+        self.health = Health(self.clock, breaker or Breaker(threshold=3, first=5))
+        self.records: list[CallRecord] = []
+        router = Router(channels or [channel()], Catalog([]), self.health)
+        exchange = Exchange({"network": self.transport}, CODECS, self.clock)
+        attempts = Attempts(exchange, self.health, self.clock, policy or RetryPolicy())
+        self.gate = Gate(unchanged, router, Till(self.clock, [self.records.append]), attempts)
+
+    async def start(self, body: dict, dialect: Dialect = Dialect.OPENAI_CHAT):
+        """Relay one call up to its first bytes."""
+        call = Call(1, CODECS[dialect], decode_top(json.dumps(body).encode()))
+        return await relay(call, CALLER, self.gate)
+
+    async def run(self, body: dict, dialect: Dialect = Dialect.OPENAI_CHAT) -> bytes:
+        """Relay one call to its end and return all the client's bytes."""
+        reply = await self.start(body, dialect)
+        async with aclosing(reply.chunks()) as chunks:
+            return b"".join([chunk async for chunk in chunks])
