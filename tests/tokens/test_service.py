@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
@@ -426,3 +429,67 @@ def test_workers_load_no_tokenizer():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+KEYS = st.sampled_from(["type", "data", "url", "name", "function", "input_schema", "parameters"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+BLOCK = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["text", "image", "document", "tool_use", "tool_result", "image_url", "file", "?"]
+        )
+    },
+    optional=dict.fromkeys(
+        ("text", "source", "input", "name", "content", "image_url", "file"), JSON
+    ),
+)
+MESSAGE = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system", "tool"])},
+    optional={"content": st.lists(BLOCK, max_size=3) | JSON, "tool_calls": JSON, "name": JSON},
+)
+BODY = st.fixed_dictionaries(
+    {"messages": st.lists(MESSAGE, max_size=3) | JSON},
+    optional=dict.fromkeys(("system", "tools", "tool_choice", "thinking"), JSON),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=BODY, dialect=st.sampled_from(Dialect), model=st.sampled_from(["claude-opus-5", "o3"]))
+def test_any_json_is_counted_or_refused_by_name(body, dialect, model):
+    async def attempt():
+        try:
+            return await count(model, dialect=dialect, counting=FakeCounting(), **body)
+        except InvalidRequestError as error:
+            return error
+
+    found = asyncio.run(attempt())
+
+    assert found.param if isinstance(found, InvalidRequestError) else found.tokens > 0
+
+
+@pytest.mark.parametrize("depth", [200, 480, 900, 100_000])
+@pytest.mark.parametrize("dialect", [ANTHROPIC, OPENAI])
+async def test_deep_nesting_is_counted_or_refused(depth, dialect):
+    deep = b"{" + b'"properties":{"a":{"type":"object",' * depth + b'"x":1' + b"}}" * depth + b"}"
+    body = {
+        "messages": msgspec.Raw(b'[{"role":"user","content":"a"}]'),
+        "tools": msgspec.Raw(
+            b'[{"name":"n","function":{"name":"n","parameters":%s},"input_schema":%s}]'
+            % (deep, deep)
+        ),
+    }
+    counter = TokenCounter(FakeCounting())
+
+    (found,) = await asyncio.gather(
+        counter.count_messages(dialect, "gpt-4o", body), return_exceptions=True
+    )
+
+    assert isinstance(found, Count) or (
+        isinstance(found, InvalidRequestError) and found.param == "tools"
+    )
+    assert isinstance(found, Count) == (depth == 200)
+    await counter.close()

@@ -91,10 +91,13 @@ class Reading:
 
 
 def decode(raw: bytes | msgspec.Raw, path: str) -> Any:
-    """Decode one raw value; raises `InvalidRequestError` naming `path` where it is no JSON."""
+    """Decode one raw value.
+
+    Raises `InvalidRequestError` naming `path` where it is no JSON or nested too deeply.
+    """
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"'{path}' is not valid JSON: {error}.", param=path) from None
 
 
@@ -119,7 +122,7 @@ def messages(raw: msgspec.Raw | None) -> list[Piece]:
         raise InvalidRequestError("'messages' is missing; send an array.", param="messages")
     try:
         rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         message = "'messages' should be an array of messages."
         raise InvalidRequestError(message, param="messages") from None
     if not rows:

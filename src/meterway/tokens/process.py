@@ -135,13 +135,14 @@ def _take_turn(job: _Job) -> bool:
     return False
 
 
-def serve_counter(path: Path) -> None:
+def serve_counter(path: Path, *, parent: int | None = None) -> None:
     """Serve on a Unix socket at `path` until the parent process ends or SIGTERM comes.
 
+    A parent that forks passes its process id as `parent`, so that its death in between is seen.
     `path` must fit the system's limit of about 100 bytes. A socket left behind by a dead counter
     is replaced; raises `OSError` where a living one listens or the file is no socket.
     """
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
     _die_with_parent()
     asyncio.run(_serve(path, parent))
 

@@ -7,11 +7,12 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
+from meterway.kit.errors import InvalidRequestError
 from meterway.kit.tasks import Tasks
 from meterway.protocols.dialects import Dialect
 from meterway.tokens import anthropic_body, arithmetic, openai_body
@@ -30,6 +31,13 @@ _BODIES: Mapping[Dialect, ModuleType] = {
     Dialect.ANTHROPIC_MESSAGES: anthropic_body,
     Dialect.OPENAI_CHAT: openai_body,
 }
+
+
+class _Missing(NamedTuple):
+    """A piece not counted yet, with the texts of it that go to the tokenizer."""
+
+    draft: Draft
+    texts: list[str]
 
 
 class Counting(Protocol):
@@ -75,9 +83,9 @@ class TokenCounter:
         tags = {kind: _tag(f"{dialect}:{kind}", family) for kind in Kind}
         keys = [_key(piece.raw, tags[piece.kind]) for piece in reading.pieces]
         pieces = dict(zip(keys, reading.pieces, strict=True))
-        drafts: dict[bytes, Draft] = {}
+        drafts: dict[bytes, _Missing] = {}
         while missing := {k: p for k, p in pieces.items() if k not in drafts and not self._has(k)}:
-            drafts |= await _apart(shape.draft, missing)
+            drafts |= await _apart(shape.draft, missing, family)
         drafts = {key: draft for key, draft in drafts.items() if not self._has(key)}
         tallies = await self._tallies(keys, drafts, family)
         tokens, sure = arithmetic.total(reading, tallies, family)
@@ -88,7 +96,8 @@ class TokenCounter:
         family = family_of(model)
         raw = text.encode(errors="replace")
         key = _key(raw, _tag("text", family))
-        drafts = {} if self._has(key) else {key: Draft(texts=[raw.decode()])}
+        text = raw.decode()
+        drafts = {} if self._has(key) else {key: _Missing(Draft(texts=[text]), [text])}
         (tally,) = await self._tallies([key], drafts, family)
         scale = family.scale if isinstance(family, OpenAIFamily) else 100
         known = scale == 100 if isinstance(family, OpenAIFamily) else family.known  # noqa: PLR2004  per hundred
@@ -104,7 +113,7 @@ class TokenCounter:
         return key in self._known or key in self._flying
 
     async def _tallies(
-        self, keys: Sequence[bytes], drafts: Mapping[bytes, Draft], family: Family
+        self, keys: Sequence[bytes], drafts: Mapping[bytes, _Missing], family: Family
     ) -> list[Tally]:
         """Return the tally of each key; `drafts` holds those that nobody knows or asks for yet."""
         found = {key: self._known[key] for key in keys if key in self._known}
@@ -119,20 +128,18 @@ class TokenCounter:
             await asyncio.wait(awaited.values())
         return [found[key] if key in found else awaited[key].result() for key in keys]
 
-    async def _fetch(self, drafts: Mapping[bytes, Draft], family: Family) -> None:
+    async def _fetch(self, drafts: Mapping[bytes, _Missing], family: Family) -> None:
         """Count what is missing in one round trip and tell everybody who waits for it.
 
         It runs apart from the call that began it, whose caller may leave while others wait.
         """
         waiting = {key: self._flying[key] for key in drafts}
         try:
-            texts = {key: arithmetic.texts(draft, family) for key, draft in drafts.items()}
-            counts, sure = await self._count(
-                family.tokenizer, [t for ts in texts.values() for t in ts]
-            )
+            texts = [text for missing in drafts.values() for text in missing.texts]
+            counts, sure = await self._count(family.tokenizer, texts)
             at = 0
-            for key, draft in drafts.items():
-                end = at + len(texts[key])
+            for key, (draft, own) in drafts.items():
+                end = at + len(own)
                 draft.sure = draft.sure and all(sure[at:end])
                 tally = arithmetic.tally(draft, counts[at:end], family)
                 if all(sure[at:end]):
@@ -173,12 +180,25 @@ class TokenCounter:
 
 
 async def _apart(
-    take: Callable[[Piece], Draft], pieces: Mapping[bytes, Piece]
-) -> dict[bytes, Draft]:
+    take: Callable[[Piece], Draft], pieces: Mapping[bytes, Piece], family: Family
+) -> dict[bytes, _Missing]:
     """Take pieces apart, in a thread where they are large enough to hold up the event loop."""
+
+    def work() -> dict[bytes, _Missing]:
+        return {key: _missing(take, piece, family) for key, piece in pieces.items()}
+
     if sum(len(piece.raw) for piece in pieces.values()) > _LOOP_BYTES:
-        return await asyncio.to_thread(lambda: {key: take(p) for key, p in pieces.items()})
-    return {key: take(piece) for key, piece in pieces.items()}
+        return await asyncio.to_thread(work)
+    return work()
+
+
+def _missing(take: Callable[[Piece], Draft], piece: Piece, family: Family) -> _Missing:
+    try:
+        draft = take(piece)
+        return _Missing(draft, arithmetic.texts(draft, family))
+    except RecursionError:
+        message = f"'{piece.path}' is nested too deeply."
+        raise InvalidRequestError(message, param=piece.path) from None
 
 
 def _key(raw: bytes, tag: bytes) -> bytes:
