@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from meterway.bench import command, processes
+from meterway.bench.client import once
 from meterway.bench.command import NAMES, bench_command, chosen_scenarios, chosen_sections, run
 from meterway.bench.errors import BenchError
 from meterway.bench.measure import SCENARIOS, _turn, clock_of
@@ -67,7 +68,7 @@ async def test_a_cancelled_run_ends_every_process_and_removes_its_folder(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_each_subject_is_asked_where_it_listens_with_the_same_body(tmp_path):
+async def test_each_subject_is_asked_with_the_same_body_where_it_listens_and_answers(tmp_path):
     async with set_up(tmp_path, STAND_IN) as stage:
         for scenario in SCENARIOS:
             asked = {subject: stage.question(subject, scenario) for subject in stage.subjects}
@@ -76,6 +77,10 @@ async def test_each_subject_is_asked_where_it_listens_with_the_same_body(tmp_pat
             assert stage.address(Subject.OURS, scenario) == stage.gateway.address
             tls = stage.address(Subject.DIRECT, scenario).tls
             assert (tls is not None) is scenario.tls
+            for subject in asked.keys() - {Subject.OURS}:
+                address = stage.address(subject, scenario)
+                brief = stage.question(subject, scenario, pace="brief")
+                assert (await once(address, brief)).complaint == ""
         _check_clocks(stage)
         taken = await _turn(stage, SCENARIOS[0], stage.subjects[0], 0.3)
 
