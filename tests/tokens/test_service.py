@@ -349,6 +349,42 @@ async def test_a_history_is_counted_once_and_only_the_new_message_later():
     await counter.close()
 
 
+async def test_a_body_seen_before_is_known_by_what_counts_alone():
+    counting = FakeCounting()
+    counter = TokenCounter(counting)
+    tools = [{"name": "n", "input_schema": {}}]
+    body = {"messages": said("a"), "tools": tools, "max_tokens": 5}
+
+    first, same, forced, shorter = [
+        await counter.count_messages(ANTHROPIC, "claude-sonnet-4", top(b))
+        for b in (
+            body,
+            {**body, "max_tokens": 6},
+            {**body, "tool_choice": {"type": "any"}},
+            {"messages": said("a")},
+        )
+    ]
+
+    assert same is first
+    assert (forced.tokens - first.tokens, shorter.tokens) == (2, 8)
+    assert len(counting.asked) == 1
+    await counter.close()
+
+
+async def test_a_body_counted_while_the_counter_was_down_is_counted_again():
+    counting = FakeCounting()
+    counting.down = True
+    counter = TokenCounter(counting)
+    body = top({"messages": said("x" * 70)})
+    down = await counter.count_messages(ANTHROPIC, "claude-3-opus", body)
+    counting.down = False
+
+    up = await counter.count_messages(ANTHROPIC, "claude-3-opus", body)
+
+    assert (down, up) == (Count(27, ESTIMATE), Count(77, EXACT))
+    await counter.close()
+
+
 async def test_families_do_not_share_what_they_remember():
     counting = FakeCounting()
     counter = TokenCounter(counting)

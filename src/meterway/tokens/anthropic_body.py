@@ -23,7 +23,7 @@ def read(body: Mapping[str, msgspec.Raw]) -> Reading:
     for kind, key in ((Kind.SYSTEM, "system"), (Kind.TOOLS, "tools")):
         raw = body.get(key)
         if raw is not None and drafts.is_given(raw):
-            pieces.append(Piece(kind, key, bytes(raw)))
+            pieces.append(Piece(kind, key, raw))
     return Reading(pieces, _tool_use(body.get("tool_choice")), _thinking(body.get("thinking")))
 
 

@@ -43,7 +43,7 @@ class Piece:
 
     kind: Kind
     path: str
-    raw: bytes
+    raw: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def messages(raw: msgspec.Raw | None) -> list[Piece]:
         raise InvalidRequestError(message, param="messages") from None
     if not rows:
         raise InvalidRequestError("'messages' should hold one message or more.", param="messages")
-    return [Piece(Kind.MESSAGE, f"messages.{at}", bytes(row)) for at, row in enumerate(rows)]
+    return [Piece(Kind.MESSAGE, f"messages.{at}", row) for at, row in enumerate(rows)]
 
 
 def is_given(raw: msgspec.Raw | None) -> bool:

@@ -18,7 +18,7 @@ def read(body: Mapping[str, msgspec.Raw]) -> Reading:
     pieces = drafts.messages(body.get("messages"))
     tools = body.get("tools")
     if tools is not None and drafts.is_given(tools):
-        pieces.append(Piece(Kind.TOOLS, "tools", bytes(tools)))
+        pieces.append(Piece(Kind.TOOLS, "tools", tools))
     return Reading(pieces, _tool_use(body.get("tool_choice")))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from types import ModuleType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -27,6 +27,8 @@ _log = structlog.get_logger()
 _REMEMBERED: Final = 8192  # pieces
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of text counted for one call, the rest is estimated
 _LOOP_BYTES: Final = 512 * 1024  # taken apart without leaving the event loop
+_COUNTED: Final = ("messages", "system", "tools", "tool_choice", "thinking")
+T = TypeVar("T")
 _BODIES: Mapping[Dialect, ModuleType] = {
     Dialect.ANTHROPIC_MESSAGES: anthropic_body,
     Dialect.OPENAI_CHAT: openai_body,
@@ -53,7 +55,7 @@ class Counting(Protocol):
 
 
 class TokenCounter:
-    """Counts for one worker: pieces already seen from memory, the others in one round trip.
+    """Counts for one worker: bodies and pieces seen before from memory, others in one round trip.
 
     Pieces are remembered by a keyed digest of their bytes, never by their text. Where the counter
     is down, counts are estimates and labelled so; nothing estimated that way is remembered.
@@ -66,6 +68,7 @@ class TokenCounter:
         self._remembered = remembered
         self._largest = largest
         self._known: OrderedDict[bytes, Tally] = OrderedDict()
+        self._bodies: OrderedDict[bytes, Count] = OrderedDict()
         self._flying: dict[bytes, asyncio.Future[Tally]] = {}
         self._tasks = Tasks()
 
@@ -78,6 +81,10 @@ class TokenCounter:
         read. Fields that don't matter to the count are ignored.
         """
         family = family_of(model)
+        whole = _body_key(body, _tag(f"{dialect}:body", family))
+        if (known := self._bodies.get(whole)) is not None:
+            self._bodies.move_to_end(whole)
+            return known
         shape = _BODIES[dialect]
         reading = shape.read(body)
         tags = {kind: _tag(f"{dialect}:{kind}", family) for kind in Kind}
@@ -89,7 +96,10 @@ class TokenCounter:
         drafts = {key: draft for key, draft in drafts.items() if not self._has(key)}
         tallies = await self._tallies(keys, drafts, family)
         tokens, sure = arithmetic.total(reading, tallies, family)
-        return Count(tokens, TokenSource.EXACT if sure else TokenSource.ESTIMATE)
+        count = Count(tokens, TokenSource.EXACT if sure else TokenSource.ESTIMATE)
+        if all(key in self._known for key in keys):
+            _keep(self._bodies, whole, count, self._remembered)
+        return count
 
     async def count_text(self, model: str, text: str) -> Count:
         """Return the tokens of bare text, without any frame around it."""
@@ -143,7 +153,7 @@ class TokenCounter:
                 draft.sure = draft.sure and all(sure[at:end])
                 tally = arithmetic.tally(draft, counts[at:end], family)
                 if all(sure[at:end]):
-                    self._remember(key, tally)
+                    _keep(self._known, key, tally, self._remembered)
                 waiting[key].set_result(tally)
                 at = end
         except Exception as error:  # noqa: BLE001  whatever failed, all who wait must hear of it
@@ -173,11 +183,6 @@ class TokenCounter:
             counts[at] = answer
         return counts, sure
 
-    def _remember(self, key: bytes, tally: Tally) -> None:
-        self._known[key] = tally
-        while len(self._known) > self._remembered:
-            self._known.popitem(last=False)
-
 
 async def _apart(
     take: Callable[[Piece], Draft], pieces: Mapping[bytes, Piece], family: Family
@@ -187,7 +192,7 @@ async def _apart(
     def work() -> dict[bytes, _Missing]:
         return {key: _missing(take, piece, family) for key, piece in pieces.items()}
 
-    if sum(len(piece.raw) for piece in pieces.values()) > _LOOP_BYTES:
+    if sum(memoryview(piece.raw).nbytes for piece in pieces.values()) > _LOOP_BYTES:
         return await asyncio.to_thread(work)
     return work()
 
@@ -201,7 +206,22 @@ def _missing(take: Callable[[Piece], Draft], piece: Piece, family: Family) -> _M
         raise InvalidRequestError(message, param=piece.path) from None
 
 
-def _key(raw: bytes, tag: bytes) -> bytes:
+def _keep(memory: OrderedDict[bytes, T], key: bytes, value: T, limit: int) -> None:
+    memory[key] = value
+    while len(memory) > limit:
+        memory.popitem(last=False)
+
+
+def _body_key(body: Mapping[str, msgspec.Raw], tag: bytes) -> bytes:
+    digest = blake2b(digest_size=16, key=tag)
+    for name in _COUNTED:
+        if (raw := body.get(name)) is not None:
+            digest.update(f"{name} {memoryview(raw).nbytes}:".encode())
+            digest.update(raw)
+    return digest.digest()
+
+
+def _key(raw: bytes | msgspec.Raw, tag: bytes) -> bytes:
     return blake2b(raw, digest_size=16, key=tag).digest()
 
 
