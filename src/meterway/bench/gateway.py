@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sysconfig
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from meterway.bench.errors import BenchError
 
 _READY_SECONDS = 60.0
 _COMMAND_SECONDS = 60.0
-_ASIDE = ("backstage", "counter")
+_TITLES = re.compile(r"\b(worker|backstage|counter)\b")
 _FOREIGN = frozenset({"OLLAMA_HOST", "DATABASE_URL", "REDIS_URL", "PORT"})
 _FOREIGN_ENDS = ("_API_KEY", "_PROXY", "_proxy")
 
@@ -124,22 +125,26 @@ class Gateway:
             self._process = None
 
     def family(self) -> Family:
-        """Return its processes as they are now.
+        """Return its processes as they are now, known by the titles they give themselves.
 
         Raises:
-            BenchError: It does not run.
+            BenchError: It does not run, or has no worker.
         """
         if self._process is None or self._process.returncode is not None:
             raise BenchError(f"the gateway has ended; its log ends: {self._log_end()}")
         parent = self._process.pid
         aside: dict[str, int] = {"parent": parent}
         workers: list[int] = []
-        for pid in processes.descendants(parent):
-            name = next((name for name in _ASIDE if name in processes.command_line(pid)), None)
-            if name is not None:
-                aside[name] = pid
-            elif pid != parent:
+        for pid in processes.descendants(parent).keys() - {parent}:
+            title = _TITLES.search(processes.command_line(pid))
+            if title is None:
+                aside[f"process {pid}"] = pid
+            elif title.group() == "worker":
                 workers.append(pid)
+            else:
+                aside[title.group()] = pid
+        if not workers:
+            raise BenchError(f"the gateway has no worker; its log ends: {self._log_end()}")
         return Family(tuple(workers), aside)
 
     async def _run(self, *arguments: str) -> bytes:
