@@ -1,0 +1,235 @@
+"""Reads requests of both dialects the way their vendors would, apart from the product's codecs.
+
+The sandbox is a witness: it takes the wire at its word and refuses what a vendor refuses, such as
+a tool result that answers no call, so that a translation error shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from meterway.upstreams.sandbox.types import Ask, Tool, bad_request
+
+_REMINDER = "<system-reminder>"
+_SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
+_ATTACHED = {
+    "image_url": "image",
+    "input_audio": "audio",
+    "file": "document",
+    "image": "image",
+    "document": "document",
+}
+
+
+def read_chat(body: Mapping[str, Any]) -> Ask:
+    """Read an OpenAI chat request; https://platform.openai.com/docs/api-reference/chat/create.
+
+    Raises `SandboxError` where it is not one.
+    """
+    messages = _messages(body)
+    _check_chat_calls(messages)
+    choice = body.get("tool_choice")
+    form = _mapping(body.get("response_format"))
+    said = [message for message in messages if message.get("role") == "user"]
+    results = _trailing_results(messages)
+    options = _mapping(body.get("stream_options"))
+    return Ask(
+        model=_model(body),
+        stream=body.get("stream") is True,
+        text=_said(said[-1].get("content")) if said else "",
+        attachments=_attachments(said[-1].get("content")) if said else (),
+        results=results,
+        tools=() if choice == "none" else tuple(_chat_tools(body)),
+        forced=choice == "required" or isinstance(choice, Mapping),
+        chosen=_named(choice),
+        parallel=body.get("parallel_tool_calls") is not False,
+        json=form.get("type") in {"json_object", "json_schema"},
+        schema=_mapping(form.get("json_schema")).get("schema"),
+        max_tokens=_count(body, "max_completion_tokens") or _count(body, "max_tokens"),
+        stops=_stops(body.get("stop")),
+        copies=_count(body, "n") or 1,
+        logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
+        include_usage=options.get("include_usage") is True,
+        tier=_tier(body.get("service_tier")),
+    )
+
+
+def read_messages(body: Mapping[str, Any]) -> Ask:
+    """Read an Anthropic messages request; https://platform.claude.com/docs/en/api/messages.
+
+    Raises `SandboxError` where it is not one.
+    """
+    messages = _messages(body)
+    if "max_tokens" not in body:
+        raise bad_request("max_tokens: Field required")
+    _check_tool_uses(messages)
+    choice = _mapping(body.get("tool_choice"))
+    output = _mapping(
+        _mapping(body.get("output_config")).get("format") or body.get("output_format")
+    )
+    said = [message for message in messages if message.get("role") == "user"]
+    last = messages[-1].get("content")
+    returned = [each.get("content") for each in _blocks(last, "tool_result")]
+    return Ask(
+        model=_model(body),
+        stream=body.get("stream") is True,
+        text=_said(said[-1].get("content")) if said else "",
+        attachments=_attachments(said[-1].get("content")) if said else (),
+        results=tuple(_said(content) for content in returned) or None,
+        tools=() if choice.get("type") == "none" else tuple(_message_tools(body)),
+        forced=choice.get("type") in {"any", "tool"},
+        chosen=choice.get("name"),
+        parallel=choice.get("disable_parallel_tool_use") is not True,
+        json=output.get("type") == "json_schema",
+        schema=output.get("schema"),
+        thinks=_mapping(body.get("thinking")).get("type") in {"enabled", "adaptive"},
+        max_tokens=_count(body, "max_tokens"),
+        stops=_stops(body.get("stop_sequences")),
+    )
+
+
+def _model(body: Mapping[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise bad_request("you must provide a model parameter")
+    return model
+
+
+def _messages(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise bad_request("messages: at least one message is required")
+    for index, message in enumerate(messages):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise bad_request(f"messages.{index}.role: Field required")
+    return messages
+
+
+def _count(body: Mapping[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise bad_request(f"{name}: Input should be an integer greater than or equal to 1")
+    return value
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _blocks(content: Any, kind: str | None = None) -> list[Mapping[str, Any]]:
+    blocks = content if isinstance(content, list) else []
+    return [
+        block
+        for block in blocks
+        if isinstance(block, Mapping) and (kind is None or block.get("type") == kind)
+    ]
+
+
+def _said(content: Any) -> str:
+    """Return a turn's text: the last text block that is not a client's own reminder."""
+    if isinstance(content, str):
+        return content
+    texts = [str(block.get("text", "")) for block in _blocks(content, "text")]
+    spoken = [text for text in texts if not text.lstrip().startswith(_REMINDER)]
+    return spoken[-1] if spoken else ""
+
+
+def _attachments(content: Any) -> tuple[str, ...]:
+    """Name what a turn carries besides text, in tool results too."""
+    kinds: list[str] = []
+    for block in _blocks(content):
+        if block.get("type") == "tool_result":
+            kinds.extend(_attachments(block.get("content")))
+        elif kind := _ATTACHED.get(str(block.get("type"))):
+            kinds.append(kind)
+    return tuple(kinds)
+
+
+def _stops(value: Any) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value or []
+    return tuple(stop for stop in stops if isinstance(stop, str) and stop)
+
+
+def _tier(value: Any) -> str:
+    return "default" if value in {None, "auto"} else str(value)
+
+
+def _named(choice: Any) -> str | None:
+    choice = _mapping(choice)
+    inner = _mapping(choice.get(str(choice.get("type"))))
+    name = inner.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _chat_tools(body: Mapping[str, Any]) -> Iterator[Tool]:
+    allowed = _mapping(_mapping(body.get("tool_choice")).get("allowed_tools"))
+    names = {_named(tool) for tool in _blocks(allowed.get("tools"))}
+    for tool in _blocks(body.get("tools")):
+        kind = str(tool.get("type"))
+        inner = _mapping(tool.get(kind))
+        name = inner.get("name")
+        if isinstance(name, str) and (not names or name in names):
+            yield Tool(name, inner.get("parameters"), kind == "custom")
+
+
+def _message_tools(body: Mapping[str, Any]) -> Iterator[Tool]:
+    for tool in _blocks(body.get("tools")):
+        name = tool.get("name")
+        kind = str(tool.get("type") or "custom")
+        if isinstance(name, str) and not kind.startswith(_SERVER_TOOLS):
+            yield Tool(name, tool.get("input_schema"))
+
+
+def _trailing_results(messages: list[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """Return what tools said in the last turn; pictures and reminders may follow it."""
+    results: list[str] = []
+    for message in reversed(messages):
+        content = message.get("content")
+        if message.get("role") == "user" and not results and not _said(content):
+            continue
+        if message.get("role") not in {"tool", "function"}:
+            break
+        results.insert(0, _said(message.get("content")))
+    return tuple(results) or None
+
+
+def _check_chat_calls(messages: list[Mapping[str, Any]]) -> None:
+    """Refuse tool messages without their call, and calls without their message."""
+    open_ids: set[str] = set()
+    for index, message in enumerate(messages):
+        if message.get("role") == "tool":
+            if message.get("tool_call_id") not in open_ids:
+                raise bad_request(
+                    f"messages.{index}: messages with role 'tool' must be a response to a "
+                    "preceding message with 'tool_calls'"
+                )
+            open_ids.discard(str(message.get("tool_call_id")))
+        elif open_ids:
+            raise bad_request(f"messages.{index}: tool_call_ids without response: {open_ids}")
+        else:
+            open_ids = {str(call.get("id")) for call in _blocks(message.get("tool_calls"))}
+    if open_ids:
+        raise bad_request(f"messages: tool_call_ids without response: {open_ids}")
+
+
+def _check_tool_uses(messages: list[Mapping[str, Any]]) -> None:
+    """Refuse results that do not answer the turn before, and calls the next leaves open."""
+    open_ids: set[str] = set()
+    for index, message in enumerate(messages):
+        results = {
+            str(each.get("tool_use_id")) for each in _blocks(message.get("content"), "tool_result")
+        }
+        if results - open_ids:
+            raise bad_request(
+                f"messages.{index}: unexpected `tool_use_id` in `tool_result` blocks: "
+                f"{sorted(results - open_ids)}"
+            )
+        if open_ids - results:
+            raise bad_request(
+                f"messages.{index}: `tool_use` ids without `tool_result` blocks: "
+                f"{sorted(open_ids - results)}"
+            )
+        open_ids = {str(each.get("id")) for each in _blocks(message.get("content"), "tool_use")}
+    if open_ids:
+        raise bad_request(f"messages: `tool_use` ids without `tool_result`: {sorted(open_ids)}")
