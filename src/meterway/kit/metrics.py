@@ -1,8 +1,8 @@
 """Every figure the product counts about itself, summed over all processes of a machine.
 
 With `PROMETHEUS_MULTIPROC_DIR` in the environment each process counts in memory-mapped files of
-that folder, named by `METERWAY_PROCESS` rather than by process id, so that a process started in
-the place of a dead one goes on where that one stopped. Both are read when this module is first
+that folder, named by `name_process` rather than by process id, so that a process started in the
+place of a dead one goes on where that one stopped. The folder is read when this module is first
 imported. Fetch a labelled child once and keep it where a figure moves on every call: looking it
 up costs more than counting.
 """
@@ -24,12 +24,13 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
-FOLDER, NAME = "PROMETHEUS_MULTIPROC_DIR", "METERWAY_PROCESS"
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PARENT = "parent"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
-_name = os.environ.get(NAME)
-if FOLDER in os.environ and _name is not None:
-    values.ValueClass = values.MultiProcessValue(lambda: _name)  # type: ignore[no-untyped-call]  # prometheus-client leaves it bare
+_process = [PARENT]
+if FOLDER in os.environ:
+    values.ValueClass = values.MultiProcessValue(lambda: _process[0])  # type: ignore[no-untyped-call]  # prometheus-client leaves it bare
 disable_created_metrics()  # type: ignore[no-untyped-call]  # same
 
 CALLS = Counter(
@@ -68,6 +69,11 @@ HELD_BYTES = Gauge(
 RESIDENT_BYTES = Gauge(
     "meterway_resident_bytes", "Memory of each process.", multiprocess_mode="liveall"
 )
+
+
+def name_process(name: str) -> None:
+    """Count under `name` from now on; no two living processes may share one."""
+    _process[0] = name
 
 
 def exposition() -> bytes:

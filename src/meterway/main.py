@@ -1,0 +1,70 @@
+"""`meterway serve`: the parent process and what it starts. It wires, and decides nothing."""
+
+import os
+import sys
+from functools import partial
+
+import structlog
+
+from meterway import __version__
+from meterway.kit import log
+from meterway.processes.supervisor import Policy, Role, Supervisor
+from meterway.processes.workplace import Workplace, listen, open_workplace, raise_file_limit
+from meterway.settings import Settings
+from meterway.tokens.process import serve_counter
+
+_log = structlog.get_logger()
+_AFTER_GRACE = 5.0  # seconds a worker may take beyond its own limit before it is killed
+
+
+def serve(settings: Settings) -> None:
+    """Run the gateway until a signal ends it; the database is ready and up to date already.
+
+    Ends by `SystemExit`: 0 after SIGTERM or an interrupt, 1 where a process kept failing.
+    Raises `ListenError` where the address cannot be had.
+    """
+    log.configure(settings.log_level, settings.log_format, facts={"process": "parent"})
+    raise_file_limit()
+    with open_workplace() as place:
+        status = _run(settings, place)
+    sys.exit(status)
+
+
+def _run(settings: Settings, place: Workplace) -> int:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(place.figures)
+    # Imported once for all workers, which share the memory; the folder above is read meanwhile.
+    from meterway.kit import metrics  # noqa: PLC0415 - see the comment
+    from meterway.processes.gateway import build, limits_of  # noqa: PLC0415 - same
+    from meterway.processes.worker import run_worker  # noqa: PLC0415 - same
+
+    def work(index: int) -> None:
+        name = f"worker-{index}"
+        log.configure(settings.log_level, settings.log_format, facts={"process": name})
+        ready = partial(build, settings, node=index, counter=place.counter)
+        run_worker(name, ready, listening, limits_of(settings), settings.shutdown_grace)
+
+    with listen(settings.host, settings.port) as listening:
+        roles = [
+            Role(name=f"worker-{index}", work=partial(work, index))
+            for index in range(settings.workers)
+        ]
+        count = partial(serve_counter, place.counter)
+        roles.append(Role(name="counter", work=count, essential=False, last=True))
+        _announce(settings, listening.getsockname()[1])
+        metrics.forget_gauges(place.figures, metrics.PARENT)  # it only forks, and measures nothing
+        policy = Policy(grace=settings.shutdown_grace + _AFTER_GRACE)
+        ended = partial(metrics.forget_gauges, place.figures)
+        return Supervisor(roles, policy, ended).run()
+
+
+def _announce(settings: Settings, port: int) -> None:
+    """Say where clients find the gateway; standard output is for people, the log for machines."""
+    url = settings.model_copy(update={"port": port}).base_url
+    lines = (
+        f"Meterway {__version__} listens.",
+        f"  OpenAI clients     base URL {url}/v1",
+        f"  Anthropic clients  base URL {url}",
+        f"  documentation      {url}/docs",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()

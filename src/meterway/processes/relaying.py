@@ -1,0 +1,143 @@
+"""Wires what carries a worker's calls, and keeps its view of the channels up to date."""
+
+from pathlib import Path
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.auth.types import Principal
+from meterway.catalog.families import family_of
+from meterway.catalog.service import Catalog
+from meterway.catalog.types import Model
+from meterway.db.engine import reading
+from meterway.kit import secret_file
+from meterway.kit.clock import Clock
+from meterway.processes.tally import count, write
+from meterway.protocols.chat.codecs import CODECS
+from meterway.relay.attempts import Attempts, RetryPolicy
+from meterway.relay.exchange import Exchange
+from meterway.relay.pipeline import Gate, unchanged
+from meterway.relay.till import Till
+from meterway.routing import service as routing
+from meterway.routing.health import Breaker, Health
+from meterway.routing.router import ModelNotAllowedError, Router
+from meterway.settings import Settings
+from meterway.tokens.service import TokenCounter
+from meterway.upstreams.providers import PROVIDERS, SANDBOX
+from meterway.upstreams.sandbox import SandboxTransport
+from meterway.upstreams.transport import Transport
+from meterway.upstreams.transports.choose import open_transport
+from meterway.upstreams.types import Channel, Timeouts
+
+_log = structlog.get_logger()
+_STAND_IN = Channel(
+    id=0, name="sandbox", provider=SANDBOX, base_url=SANDBOX.base_url or "", credentials=()
+)
+
+
+class Relaying:
+    """The way from a call to an upstream, for one worker.
+
+    Until `refresh` ran once, no channel is known and `loaded` is false.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, clock: Clock, counter: TokenCounter
+    ) -> None:
+        self.loaded = False
+        self.catalog = Catalog()
+        self.network = _network(settings)
+        self._secret: Path = settings.secret_path
+        self._engine = engine
+        self._timeouts = Timeouts(
+            connect=settings.connect_timeout,
+            first_byte=settings.first_byte_timeout,
+            idle=settings.idle_timeout,
+        )
+        self._health = Health(clock, _breaker(settings))
+        transports = {"network": self.network, "sandbox": SandboxTransport(counter, clock)}
+        attempts = Attempts(
+            Exchange(transports, CODECS, clock), self._health, clock, _retry_policy(settings)
+        )
+        router = Router((), self.catalog, self._health)
+        self.gate = Gate(unchanged, router, Till(clock, (count, write)), attempts)
+        self._listed: tuple[Router, list[Model]] = (router, [])
+
+    async def refresh(self) -> None:
+        """Read the channels anew. Raises what the database and the secret file raise."""
+        box = secret_file.load(self._secret).box  # a rotation may have changed it
+        async with reading(self._engine) as connection:
+            channels = await routing.list_channels(
+                connection, box, PROVIDERS, defaults=self._timeouts
+            )
+            real = await routing.ever_had_real_channel(connection)
+        self.gate.router = Router(
+            channels, self.catalog, self._health, stand_in=_STAND_IN, pretend=not real
+        )
+        self.loaded = True
+        _log.info("channels.loaded", channels=len(channels), sandbox=not real)
+
+    def offered(self, caller: Principal) -> list[Model]:
+        """Return the models `caller` may use, in the order to list them."""
+        router = self.gate.router
+        if self._listed[0] is not router:
+            self._listed = (router, [self._facts(name) for name in router.offered()])
+        return [model for model in self._listed[1] if _may(router, caller, model.id)]
+
+    def find(self, caller: Principal, name: str) -> Model | None:
+        """Return a model by any of its names, None where `caller` may not use it."""
+        router = self.gate.router
+        if not router.serves(name) or not _may(router, caller, name):
+            return None
+        return self._facts(name)
+
+    def _facts(self, name: str) -> Model:
+        """Return what is known of `name`; one behind a prefix keeps it."""
+        known = self.catalog.find(name)
+        if known is None:
+            vendor = self.catalog.vendor_of(name) or "unknown"
+            return Model(id=name, family=family_of(name), vendor=vendor, title=name)
+        if name == known.id or name in known.aliases:
+            return known
+        return msgspec.structs.replace(known, id=name)
+
+    async def close(self) -> None:
+        """Close the connections to upstreams."""
+        await self.network.close()
+
+
+def _network(settings: Settings) -> Transport:
+    proxy = settings.https_proxy or settings.http_proxy
+    certificates = settings.ssl_cert_file
+    return open_transport(
+        proxy=proxy.get_secret_value() if proxy else None,
+        no_proxy=settings.no_proxy or "",
+        ca_file=str(certificates) if certificates else None,
+    )
+
+
+def _breaker(settings: Settings) -> Breaker:
+    return Breaker(
+        threshold=settings.cooldown_failures,
+        first=settings.cooldown,
+        longest=settings.cooldown_limit,
+    )
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(
+        tries=settings.retry_attempts,
+        first_wait=settings.retry_backoff,
+        longest_wait=settings.retry_backoff_limit,
+    )
+
+
+def _may(router: Router, caller: Principal, name: str) -> bool:
+    if caller.permissions is None:
+        return True
+    try:
+        router.permit(name, caller.allows)
+    except ModelNotAllowedError:
+        return False
+    return True
