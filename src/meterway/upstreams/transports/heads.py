@@ -7,6 +7,9 @@ import re
 
 from meterway.upstreams.transport import Headers, Url
 
+HEAD_LIMIT = 64 * 1024  # bytes of an answer's head
+HEADERS_LIMIT = 128
+
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _TARGET = re.compile(r"[\x21-\x22\x24-\x7e]+")
 _UNSAFE_VALUE = re.compile(rb"[\x00\r\n]")

@@ -18,11 +18,10 @@ from meterway.upstreams.errors import (
     TransportError,
 )
 from meterway.upstreams.transport import Headers, Outgoing
+from meterway.upstreams.transports.heads import HEAD_LIMIT, HEADERS_LIMIT
 from meterway.upstreams.transports.native.response import HIGH_WATER, NativeResponse
 from meterway.upstreams.types import Timeouts
 
-HEAD_LIMIT = 64 * 1024
-HEADERS_LIMIT = 128
 _JOIN_BELOW = 16 * 1024  # copying a body this small costs less than a second buffer
 _PIECE = 256 * 1024
 _FINAL = 200

@@ -182,8 +182,10 @@ class NativeTransport:
 
 
 def default_context(ca_file: str | None = None) -> ssl.SSLContext:
-    """Return a verifying context: `ca_file`, else `SSL_CERT_FILE`, else the system store."""
-    context = ssl.create_default_context(cafile=ca_file)
+    """Return a verifying context: the system store or `SSL_CERT_FILE`, and `ca_file` besides."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
