@@ -21,7 +21,7 @@ def decode_top(body: bytes) -> RawObject:
     """
     try:
         return _decode_top(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(body, error) from None
 
 
@@ -43,7 +43,7 @@ def decode_as(raw: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
         where = path + inner.rstrip("`")
         message = f"Invalid value for '{where}': {text}."
         raise InvalidRequestError(message, param=where) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"'{path}' is not valid JSON: {error}.", param=path) from None
 
 

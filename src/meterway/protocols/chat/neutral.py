@@ -380,12 +380,15 @@ class Closed(msgspec.Struct, frozen=True):
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The upstream reported an error inside the stream; nothing follows.
 
-    `kind` is the vendor's own error type, `status` the HTTP status it stands for.
+    `kind` is the vendor's own error type, `status` the HTTP status it stands for; `code` and
+    `param` are the vendor's too, where its dialect has them.
     """
 
     message: str
     kind: str
     status: int = 502
+    code: str | None = None
+    param: str | None = None
 
 
 Event: TypeAlias = (

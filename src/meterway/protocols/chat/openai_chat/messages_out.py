@@ -1,0 +1,231 @@
+"""Turns of the neutral form, written as chat completions messages.
+
+Content of text alone is one string, its texts joined by a blank line, because many servers take
+nothing else; content with anything besides is a list. Tool messages hold text only, so pictures
+and files of a tool's result follow in a user message that names the call; all tool messages of
+neighbouring user turns come first, as the API wants them right behind their calls.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from typing import Any, TypeAlias, assert_never
+
+from meterway.protocols.chat import neutral
+from meterway.protocols.chat.openai_chat.faults import unsupported
+from meterway.protocols.chat.openai_chat.models import Abilities
+from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
+
+Wire: TypeAlias = dict[str, Any]
+_BETWEEN = "\n\n"
+
+
+class MessageWriter:
+    """Writes one request's messages; `dropped` collects the paths of what was left out."""
+
+    def __init__(self, abilities: Abilities, dropped: list[str]) -> None:
+        self._abilities = abilities
+        self._dropped = dropped
+        self._messages: list[Wire] = []
+        self._held: list[Wire] = []  # user messages that wait for tool messages before them
+
+    def write(self, request: neutral.Request) -> list[Wire]:
+        """Return the messages of `request`. Raises `UnsupportedContentError`."""
+        if request.system:
+            self._note_marks(request.system)
+            self._messages.append({"role": "system", "content": _joined(request.system)})
+        for turn in request.messages:
+            self._note_marks(turn.parts)
+            match turn.role:
+                case neutral.Role.USER:
+                    self._user(turn)
+                case neutral.Role.ASSISTANT:
+                    self._release()
+                    self._messages.append(self._assistant(turn))
+                case neutral.Role.SYSTEM:
+                    self._release()
+                    self._messages.append(_named("system", _system_text(turn), turn))
+                case _:
+                    assert_never(turn.role)
+        self._release()
+        return self._messages
+
+    def _release(self) -> None:
+        self._messages += self._held
+        self._held = []
+
+    def _note_marks(self, parts: Iterable[neutral.AnyPart]) -> None:
+        for part in parts:
+            if part.cache is not None:
+                self._dropped.append(f"{part.path}.cache_control")
+            if isinstance(part, neutral.ToolResult):
+                self._note_marks(part.content)
+
+    def _user(self, turn: neutral.Message) -> None:
+        content: list[neutral.AnyPart] = []
+        for part in turn.parts:
+            if not isinstance(part, neutral.ToolResult):
+                content.append(part)
+                continue
+            self._messages.append(self._result(part))
+            files = [item for item in part.content if not isinstance(item, neutral.Text)]
+            if files:
+                content += [neutral.Text(text=f"From the result of {part.call_id}:"), *files]
+        if content or not turn.parts:
+            self._held.append(_named("user", self._content(content), turn))
+
+    def _result(self, result: neutral.ToolResult) -> Wire:
+        if result.is_error:
+            self._dropped.append(f"{result.path}.is_error")
+        texts = [part for part in result.content if isinstance(part, neutral.Text)]
+        text = _joined(texts)
+        if len(texts) < len(result.content):
+            note = f"[files of {result.call_id} follow in the next message]"
+            text = f"{text}{_BETWEEN}{note}" if text else note
+        return {"role": "tool", "tool_call_id": result.call_id, "content": text}
+
+    def _content(self, parts: list[neutral.AnyPart]) -> str | list[Wire]:
+        written: list[Wire] = []
+        for part in parts:
+            written += self._part(part)
+        if all(part["type"] == "text" for part in written):
+            return _BETWEEN.join(part["text"] for part in written)
+        return written
+
+    def _part(self, part: neutral.AnyPart) -> list[Wire]:
+        match part:
+            case neutral.Text(text=text) | neutral.Refusal(text=text):
+                return [_text(text)]
+            case neutral.Image():
+                return [_image(part)]
+            case neutral.Audio(data=data, format=format_):
+                return [{"type": "input_audio", "input_audio": {"data": data, "format": format_}}]
+            case neutral.Document():
+                return self._document(part)
+            case neutral.Foreign(kind=kind):
+                raise unsupported(part.path, f"a part of type '{kind}'")
+            case (
+                neutral.Thinking()
+                | neutral.RedactedThinking()
+                | neutral.ToolCall()
+                | neutral.ToolResult()
+            ):
+                raise unsupported(part.path, f"{type(part).__name__} in a user message")
+            case _:
+                assert_never(part)
+
+    def _document(self, part: neutral.Document) -> list[Wire]:
+        if part.citations:
+            self._dropped.append(f"{part.path}.citations")
+        file, text = _file(part)
+        if file is None:
+            return [_text(_BETWEEN.join(filter(None, (part.name, part.context, text))))]
+        context = [_text(part.context)] if part.context else []
+        return [*context, {"type": "file", "file": file}]
+
+    def _assistant(self, turn: neutral.Message) -> Wire:
+        texts: list[str] = []
+        refusals: list[str] = []
+        for part in turn.parts:
+            match part:
+                case neutral.Text(text=text):
+                    texts.append(text)
+                case neutral.Refusal(text=text):
+                    (refusals if self._abilities.refusals else texts).append(text)
+                case neutral.ToolCall() | neutral.Thinking() | neutral.RedactedThinking():
+                    pass  # written below, each kind under its own key
+                case neutral.Foreign(kind=kind):
+                    raise unsupported(part.path, f"a part of type '{kind}'")
+                case neutral.Image() | neutral.Document() | neutral.Audio() | neutral.ToolResult():
+                    kind = type(part).__name__
+                    raise unsupported(part.path, f"{kind} in an assistant message")
+                case _:
+                    assert_never(part)
+        calls = [_call(part) for part in turn.parts if isinstance(part, neutral.ToolCall)]
+        silent = "" if not (texts or refusals or calls) else None
+        message = _named("assistant", _BETWEEN.join(texts) if texts else silent, turn)
+        if refusals:
+            message["refusal"] = _BETWEEN.join(refusals)
+        message |= self._reasoning(turn)
+        if calls:
+            message["tool_calls"] = calls
+        return message
+
+    def _reasoning(self, turn: neutral.Message) -> Wire:
+        thoughts = thoughts_of(turn.parts)
+        if self._abilities.thinking_details and thoughts:
+            items = [encode_detail(part, place) for place, part in enumerate(thoughts)]
+            return {"reasoning_details": items}
+        texts = [part.text for part in thoughts if isinstance(part, neutral.Thinking)]
+        sent = self._abilities.thinking_text and any(texts)
+        self._dropped += [
+            part.path for part in thoughts if not (sent and isinstance(part, neutral.Thinking))
+        ]
+        return {"reasoning_content": "".join(texts)} if sent else {}
+
+
+def _system_text(turn: neutral.Message) -> str:
+    for part in turn.parts:
+        if not isinstance(part, neutral.Text):
+            raise unsupported(part.path, "a system message of anything but text")
+    return _joined(part for part in turn.parts if isinstance(part, neutral.Text))
+
+
+def _joined(texts: Iterable[neutral.Text]) -> str:
+    return _BETWEEN.join(part.text for part in texts)
+
+
+def _named(role: str, content: str | list[Wire] | None, turn: neutral.Message) -> Wire:
+    message: Wire = {"role": role, "content": content}
+    if turn.name is not None:
+        message["name"] = turn.name
+    return message
+
+
+def _text(text: str) -> Wire:
+    return {"type": "text", "text": text}
+
+
+def _call(part: neutral.ToolCall) -> Wire:
+    function = {"name": part.name, "arguments": part.arguments or "{}"}
+    return {"id": part.id, "type": "function", "function": function}
+
+
+def _image(part: neutral.Image) -> Wire:
+    match part.source:
+        case neutral.UrlSource(url=url):
+            image = {"url": url}
+        case neutral.DataSource(media_type=media_type, data=data):
+            image = {"url": f"data:{media_type};base64,{data}"}
+        case neutral.FileSource():
+            raise unsupported(part.path, "an image by file id")
+        case _:
+            assert_never(part.source)
+    if part.detail is not None:
+        image["detail"] = part.detail
+    return {"type": "image_url", "image_url": image}
+
+
+def _file(part: neutral.Document) -> tuple[dict[str, str] | None, str]:
+    """Return the file, or None and the text where the document is text."""
+    match part.source:
+        case neutral.TextSource(text=text):
+            return None, text
+        case neutral.DataSource(media_type=media_type, data=data):
+            if media_type.startswith("text/"):
+                return None, _decoded(data, part.path)
+            url = f"data:{media_type};base64,{data}"
+            return {"filename": part.name or "document.pdf", "file_data": url}, ""
+        case neutral.FileSource(file_id=file_id):
+            return {"file_id": file_id}, ""
+        case neutral.UrlSource():
+            raise unsupported(part.path, "a document by URL")
+        case _:
+            assert_never(part.source)
+
+
+def _decoded(data: str, path: str) -> str:
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise unsupported(path, "a text document that is not UTF-8 in base64") from None

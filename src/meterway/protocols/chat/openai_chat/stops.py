@@ -1,0 +1,71 @@
+"""Why a choice ended: `finish_reason` and its readings.
+
+OpenAI knows stop, length, tool_calls, content_filter and function_call
+(https://platform.openai.com/docs/api-reference/chat/object); other servers add their own words.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from meterway.protocols.chat.neutral import StopReason
+
+_REASONS = {
+    "stop": StopReason.END,
+    "length": StopReason.LENGTH,
+    "tool_calls": StopReason.TOOL_CALLS,
+    "function_call": StopReason.TOOL_CALLS,
+    "content_filter": StopReason.CONTENT_FILTER,
+    "max_tokens": StopReason.LENGTH,
+    "model_length": StopReason.CONTEXT_WINDOW,
+    "insufficient_system_resource": StopReason.LENGTH,
+    "tool_use": StopReason.TOOL_CALLS,
+    "safety": StopReason.CONTENT_FILTER,
+    "sensitive": StopReason.CONTENT_FILTER,
+    "refusal": StopReason.REFUSAL,
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+}
+
+
+def decode_stop(
+    reason: str | None, matched: msgspec.Raw, *, has_calls: bool, has_refusal: bool
+) -> tuple[StopReason, str | None]:
+    """Return the stop reason and the stop sequence that was met.
+
+    `matched` is vLLM's `stop_reason`, the sequence in question. A plain stop of a message that
+    calls tools or refuses is named by what it holds: OpenAI itself says "stop" after a tool
+    call that `tool_choice` forced.
+    """
+    stop = _REASONS.get((reason or "stop").lower(), StopReason.END)
+    if stop is not StopReason.END:
+        return stop, None
+    if has_calls:
+        return StopReason.TOOL_CALLS, None
+    if has_refusal:
+        return StopReason.REFUSAL, None
+    sequence = _sequence(matched)
+    return (StopReason.STOP_SEQUENCE, sequence) if sequence else (stop, None)
+
+
+def _sequence(matched: msgspec.Raw) -> str | None:
+    if not bytes(matched).startswith(b'"'):
+        return None
+    text = msgspec.json.decode(matched, type=str)
+    return None if text in _REASONS or text == "end_turn" else text
+
+
+def encode_stop(stop: StopReason, *, has_refusal: bool) -> str:
+    """Return the `finish_reason` for `stop`; a refusal without text is a filtered reply."""
+    match stop:
+        case StopReason.END | StopReason.STOP_SEQUENCE | StopReason.PAUSE:
+            return "stop"
+        case StopReason.LENGTH | StopReason.CONTEXT_WINDOW:
+            return "length"
+        case StopReason.TOOL_CALLS:
+            return "tool_calls"
+        case StopReason.CONTENT_FILTER:
+            return "content_filter"
+        case StopReason.REFUSAL:
+            return "stop" if has_refusal else "content_filter"
+        case _:
+            assert_never(stop)
