@@ -7,7 +7,7 @@ import pytest
 from meterway.upstreams.sandbox.patterns import sample
 from meterway.upstreams.sandbox.schema import BadSchemaError, instance
 
-TYPES = {
+TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
     "array": list,
     "string": str,
