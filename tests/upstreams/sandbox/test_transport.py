@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from meterway.catalog.service import Catalog
 from meterway.protocols.dialects import Dialect
 from meterway.upstreams import errors
 from meterway.upstreams.sandbox.behaviour import BEHAVIOURS
@@ -672,3 +673,9 @@ async def test_every_behaviour_that_answers_streams_valid_events(dialect, behavi
         assert behaviour == "cut-off"
     else:
         assert events[-1] is None or events[-1].type == "message_stop"
+
+
+def test_the_catalogue_offers_every_behaviour():
+    offered = {model.id for model in Catalog().models() if model.vendor == "sandbox"}
+
+    assert offered == {f"sandbox/{name}" for name in BEHAVIOURS}

@@ -34,6 +34,7 @@ _ORDINARY = re.compile(r"[A-Za-z][a-z]*")
 _WORDS = 512  # of a long answer, where the user's text has no number
 _MOST_WORDS = 100_000
 _MOST_CALLS = 8
+_SEARCHED = 10_000  # characters of the user's text in which tools are named
 _PAUSE = 0.2
 _THOUGHT = "The user wants an answer. The sandbox repeats what was said."
 _DECLINED = "[sandbox] I can't help with that."
@@ -81,7 +82,7 @@ def _named_at(name: str, text: str) -> int | None:
         exact = (
             rf"(?i:\b(?:use|run|call|invoke)\s+(?:the\s+)?)`?{exact}|{exact}(?=`?\s*(?:tool\b|\{{))"
         )
-    found = re.search(exact, text)
+    found = re.compile(exact).search(text, 0, _SEARCHED)
     return found.start() if found else None
 
 
@@ -98,7 +99,8 @@ def _call(tool: Tool, ask: Ask) -> Call:
 
 def _given_arguments(name: str, text: str) -> str | None:
     """Return the JSON object that follows the tool's name in the text, as it stands there."""
-    found = re.search(rf"(?<!\w){re.escape(name)}\W{{0,3}}(?=\{{)", text)
+    named = re.compile(rf"(?<!\w){re.escape(name)}\W{{0,3}}(?=\{{)")
+    found = named.search(text, 0, _SEARCHED)
     if found is None:
         return None
     try:
