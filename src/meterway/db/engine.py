@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from meterway.db.errors import DatabaseAddressError
+from meterway.db.sqlite import open_file
 from meterway.kit.errors import UnavailableError
 
 _SQLITE, _POSTGRES = "sqlite+aiosqlite", "postgresql+asyncpg"
@@ -33,12 +34,6 @@ _DRIVERS = {
 _WRITES = "meterway_writes"
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL's SQLSTATE; SQLite reports it as operational
 _RETRY_AFTER = 1.0
-_PRAGMAS = (
-    "PRAGMA busy_timeout = 5000",  # first: the next ones may have to wait themselves
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA foreign_keys = ON",
-)
 
 
 def address(text: str) -> URL:
@@ -69,35 +64,40 @@ def open_engine(
     Whoever opens an engine disposes of it. Raises `DatabaseAddressError`.
     """
     target = address(url)
-    arguments: dict[str, Any] = {"timeout": connect_timeout}
+    if target.drivername == _SQLITE:
+        return _sqlite_engine(target, pool_size, pool_timeout, connect_timeout)
     try:
-        engine = create_async_engine(
+        return create_async_engine(
             target,
-            connect_args=arguments,
-            poolclass=AsyncAdaptedQueuePool,
+            connect_args={"timeout": connect_timeout},
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout,
-            pool_pre_ping=target.drivername == _POSTGRES,
+            pool_pre_ping=True,
             hide_parameters=True,  # values may be secrets, and errors reach the log
         )
     except (ImportError, NoSuchModuleError):
         raise DatabaseAddressError(
             "PostgreSQL needs its driver: install meterway[postgres]."
         ) from None
-    if target.drivername == _SQLITE:
-        event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+
+
+def _sqlite_engine(
+    target: URL, pool_size: int, pool_timeout: float, busy_timeout: float
+) -> AsyncEngine:
+    if not target.database or target.database == ":memory:":
+        raise DatabaseAddressError("Name the file of the database: sqlite:///FOLDER/FILE.")
+    engine = create_async_engine(
+        target,
+        async_creator=partial(open_file, target.database, busy_timeout),
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout,
+        hide_parameters=True,  # as above
+    )
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-def _set_up_sqlite(connection: Any, record: object) -> None:
-    del record
-    connection.isolation_level = None  # the driver's own BEGIN comes too late and too weak
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Versions: numbers that move in the changing transaction, so that caches know they are old."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -11,6 +12,7 @@ from meterway.db.engine import reading
 from meterway.db.metadata import metadata
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
+from meterway.kit.tasks import Tasks
 
 KEYS: Final = "keys"
 CHANNELS: Final = "channels"
@@ -63,6 +65,7 @@ class Watcher:
         self._callbacks = dict(callbacks)
         self._seen: dict[str, int] = {}
         self._failing = False
+        self._tasks = Tasks()
 
     async def look(self) -> None:
         """Read the versions once and call back for each topic that moved.
@@ -78,10 +81,14 @@ class Watcher:
                 self._seen[topic] = version
 
     async def run(self) -> None:
-        """Look for ever, one interval apart; ends only by being cancelled."""
+        """Look for ever, one interval apart; ends by being cancelled, after a look under way."""
         while True:
             await self._clock.sleep(self._interval)
-            await self._look_safely()
+            looking = self._tasks.spawn(self._look_safely(), name="versions.look")
+            try:
+                await asyncio.shield(looking)
+            finally:
+                await self._tasks.drain()  # a connection is not cut in the middle of an answer
 
     async def _look_safely(self) -> None:
         try:

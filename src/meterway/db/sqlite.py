@@ -1,0 +1,52 @@
+"""Connections to a SQLite file, set up for many processes and closed without a trace."""
+
+import asyncio
+import sqlite3
+from functools import partial
+
+import aiosqlite
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+)
+_ROWS_AT_ONCE = 64
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection whose thread can be waited for, also where it never opened."""
+
+    stopping: "asyncio.Future[None] | None" = None
+
+    def stop(self) -> "asyncio.Future[None] | None":
+        """End the thread after what is queued."""
+        self.stopping = super().stop()
+        return self.stopping
+
+
+async def open_file(path: str, busy_timeout: float) -> aiosqlite.Connection:
+    """Open a file; it is made where it is missing. `busy_timeout` is in seconds.
+
+    Raises `sqlite3.Error`; its thread has ended then, so that the loop may be closed.
+    """
+    connection = _Connection(partial(_opened, path, busy_timeout), _ROWS_AT_ONCE)
+    connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: an exit waits for nobody
+    try:
+        return await connection
+    except BaseException:
+        if connection.stopping is not None:
+            await asyncio.wait([connection.stopping])
+        raise
+
+
+def _opened(path: str, busy_timeout: float) -> sqlite3.Connection:
+    """Open and set up; transactions are begun by us, the driver's own come late and weak."""
+    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

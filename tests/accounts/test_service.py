@@ -1,0 +1,104 @@
+"""Users: unique by address, passwords only as Argon2id hashes."""
+
+import pytest
+from sqlalchemy import text
+
+from meterway.accounts import service as accounts
+from meterway.accounts.errors import BadUserError, UserExistsError, UserNotFoundError
+from meterway.accounts.types import NewUser
+from meterway.db import versions
+from meterway.db.engine import reading, transaction
+
+NEW = NewUser(email=" Ann@Example.org ", password="canary-password", is_admin=True)
+
+
+async def _create(engine, new=NEW, now=1_800_000_000.25):
+    async with transaction(engine) as tx:
+        return await accounts.create(tx, new, now=now)
+
+
+async def test_user_is_found_by_address_in_any_case(engine):
+    user_id = await _create(engine)
+
+    async with reading(engine) as connection:
+        found = await accounts.by_email(connection, "ANN@example.ORG")
+
+    assert (found.id, found.email, found.is_admin) == (user_id, "ann@example.org", True)
+    assert (found.postpaid, found.disabled, found.created_at) == (False, False, 1_800_000_000.25)
+
+
+async def test_address_is_taken_once_and_the_transaction_goes_on(engine):
+    await _create(engine)
+    twin = NewUser(email="ann@EXAMPLE.org", password="12345678")
+
+    async with transaction(engine) as tx:
+        with pytest.raises(UserExistsError):
+            await accounts.create(tx, twin, now=0)
+        await accounts.create(tx, NewUser(email="b@c", password="12345678"), now=0)
+
+    async with reading(engine) as connection:
+        assert [user.email for user in await accounts.every(connection)] == [
+            "ann@example.org",
+            "b@c",
+        ]
+
+
+@pytest.mark.parametrize(
+    "email", ["", "ann", "@b", "a@", "a b@c", "a\n@b", "a\x00@b", "a" * 254 + "@b"]
+)
+async def test_what_is_no_address_is_refused(sqlite, email):
+    with pytest.raises(BadUserError):
+        await _create(sqlite, NewUser(email=email, password="12345678"))
+
+
+@pytest.mark.parametrize("password", ["", "1234567", "x" * 1025])
+async def test_weak_or_endless_password_is_refused(sqlite, password):
+    with pytest.raises(BadUserError):
+        await _create(sqlite, NewUser(email="a@b", password=password))
+
+
+async def test_password_is_known_again_and_stored_as_argon2id(sqlite):
+    await _create(sqlite)
+
+    async with reading(sqlite) as connection:
+        stored = (await connection.execute(text("SELECT password_hash FROM users"))).scalar_one()
+        right = await accounts.knows_password(connection, "ann@example.org", "canary-password")
+        wrong = await accounts.knows_password(connection, "ann@example.org", "canary-Password")
+        nobody = await accounts.knows_password(connection, "bob@example.org", "canary-password")
+
+    assert stored.startswith("$argon2id$")
+    assert "canary" not in stored
+    assert (right, wrong, nobody) == (True, False, False)
+
+
+async def test_damaged_hash_lets_nobody_in(sqlite):
+    await _create(sqlite)
+    async with transaction(sqlite) as tx:
+        await tx.execute(text("UPDATE users SET password_hash = 'x'"))
+        assert not await accounts.knows_password(tx, "ann@example.org", "canary-password")
+
+
+async def test_shutting_a_user_out_moves_the_keys_version(engine):
+    user_id = await _create(engine)
+
+    async with transaction(engine) as tx:
+        await accounts.set_disabled(tx, user_id, disabled=True)
+
+    async with reading(engine) as connection:
+        user = await accounts.by_id(connection, user_id)
+        assert user is not None
+        assert user.disabled
+        assert await versions.read(connection) == {"keys": 1}
+
+
+async def test_unknown_users_are_not_found(sqlite):
+    async with transaction(sqlite) as tx:
+        assert await accounts.by_id(tx, 1) is None
+        with pytest.raises(UserNotFoundError):
+            await accounts.by_email(tx, "a@b")
+        with pytest.raises(UserNotFoundError):
+            await accounts.set_disabled(tx, 1, disabled=True)
+
+
+def test_representation_shows_no_password():
+    assert "canary" not in repr(NEW)
