@@ -7,14 +7,9 @@ from typing import Any
 
 import msgspec
 
-MAX_MESSAGE = 2000
+from meterway.protocols.vendor_text import clean
+
 _READ_LIMIT = 64 * 1024
-_SECRET = re.compile(
-    r"(?i)\b(?:sk|pk|rk|key|gsk|xai|pplx|csk|fw|nvapi|tok|hf|r8|mw)[-_][\w*.-]{6,}"
-    r"|\bAIza[\w-]{10,}"
-    r"|(?<=bearer )[\w.~+/=-]{8,}"
-    r"|\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
-)
 _TAG = re.compile(r"<[^>]*>")
 _SPACE = re.compile(r"\s+")
 
@@ -28,15 +23,9 @@ def vendor_message(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """
     try:
         said = _said(msgspec.json.decode(body[:_READ_LIMIT] if _is_html(headers) else body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = "" if _is_html(headers) else _plain(body)
     return clean(said) or f"The upstream answered {status} {_phrase(status)}.".replace(" .", ".")
-
-
-def clean(message: str) -> str:
-    """Mask what looks like a credential, then cut to 2,000 characters."""
-    text = message[: 4 * MAX_MESSAGE]
-    return _SECRET.sub(lambda secret: secret[0][:3] + "***", text)[:MAX_MESSAGE].strip()
 
 
 def _is_html(headers: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, assert_never
 import msgspec
 
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import refused, unsupported
 
 Wire = dict[str, Any]
@@ -221,7 +222,7 @@ def _object(text: str, path: str) -> msgspec.Raw:
     raw = text.encode()
     try:
         _raw_object.decode(raw)
-    except msgspec.DecodeError as error:
+    except wire.UNREADABLE as error:
         problem = f"the tool call's arguments are not a JSON object: {error}"
         raise refused(path, problem) from None
     return msgspec.Raw(raw)

@@ -10,7 +10,8 @@ import msgspec
 from meterway.kit import json, sse
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.vendor_errors import clean, vendor_message
+from meterway.protocols.chat.vendor_errors import vendor_message
+from meterway.protocols.vendor_text import clean
 
 KINDS = {
     400: "invalid_request_error",
@@ -41,7 +42,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> neutra
     """Read an upstream's error answer, whatever its body looks like."""
     try:
         error = msgspec.json.decode(body, type=_Body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         return neutral.Failed(
             message=vendor_message(status, headers, body), kind=kind_of(status), status=status
         )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from meterway.kit.errors import InvalidRequestError
+from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.errors import UnsupportedContentError
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def decode_at(raw: msgspec.Raw, kind: type[T], path: str) -> T:
         value: T = _decoder(cast("Hashable", kind)).decode(raw)
     except msgspec.ValidationError as error:
         raise _misfit(error, path) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         raise InvalidRequestError(f"{path}: not valid JSON: {error}", param=path) from None
     return value
 

@@ -97,7 +97,7 @@ class AnthropicStreamReader:
             return block
         try:
             return self._note(_event_decoder.decode(event.data), event, block)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire.UNREADABLE:
             return block
 
     def _count(self, block: bytes) -> None:
@@ -107,7 +107,7 @@ class AnthropicStreamReader:
             else:
                 event = sse.parse(block)
                 said = _delta_decoder.decode(event.data if event else b"").delta
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except wire.UNREADABLE:
             return  # a delta of another kind, which says nothing
         text = said.text or said.partial_json or said.thinking
         self.output_bytes += len(text) if text.isascii() else len(text.encode())

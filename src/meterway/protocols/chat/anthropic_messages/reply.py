@@ -64,7 +64,7 @@ def decode_reply(body: bytes) -> neutral.Reply | neutral.Failed:
         if reply.type == "error":
             return failed(reply.error)
         blocks = _reply_blocks(reply.content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         raise _not_a_message(error) from None
     parts = [part for block in blocks if (part := _part(block)) is not None]
     calls = any(isinstance(part, neutral.ToolCall) for part in parts)
@@ -185,7 +185,7 @@ def _input(arguments: str) -> Any:
     raw = arguments.strip().encode() or b"{}"
     try:
         _raw_object.decode(raw)
-    except msgspec.DecodeError:
+    except wire.UNREADABLE:
         return {"INVALID_JSON": arguments}
     return msgspec.Raw(raw)
 
@@ -200,7 +200,7 @@ def pass_reply(body: bytes, model: str | None) -> Seen:
             message = _raw_object.decode(body)
             message["model"] = json.raw(model)
             body = json.encode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         raise _not_a_message(error) from None
     tier = decode_tier(head.usage.service_tier) if head.usage else None
     return Seen(body=body, usage=decode_usage(head.usage), service_tier=tier)

@@ -16,10 +16,13 @@ _NAMED = ("properties", "$defs", "definitions")
 def closed(schema: msgspec.Raw) -> msgspec.Raw:
     """Return `schema` with `additionalProperties: false` where an object leaves it open unsaid.
 
-    A schema that says it everywhere travels untouched.
+    A schema that says it everywhere travels untouched, and so does one too deep to walk.
     """
-    tree = msgspec.json.decode(schema)
-    return msgspec.Raw(msgspec.json.encode(tree)) if _close(tree) else schema
+    try:
+        tree = msgspec.json.decode(schema)
+        return msgspec.Raw(msgspec.json.encode(tree)) if _close(tree) else schema
+    except RecursionError:
+        return schema
 
 
 def _close(node: Any) -> bool:

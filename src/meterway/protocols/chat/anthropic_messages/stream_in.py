@@ -189,7 +189,7 @@ def _decoded(data: bytes) -> wire.StreamEvent:
         return _event_decoder.decode(data)
     except msgspec.ValidationError:
         return _unread(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except wire.UNREADABLE as error:
         raise BadReplyError(
             f"The upstream's stream holds data that is not JSON: {error}."
         ) from None

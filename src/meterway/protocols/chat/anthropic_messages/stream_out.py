@@ -12,6 +12,7 @@ import msgspec
 
 from meterway.kit import json, sse
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.errors import encode_failure
 from meterway.protocols.chat.anthropic_messages.reply import stopped
 from meterway.protocols.chat.anthropic_messages.usage import encode_usage
@@ -56,6 +57,7 @@ class AnthropicStreamEncoder:
         self._part: int | None = None
         self._arguments: list[str] | None = None
         self._waiting: dict[int, list[_PartEvent]] = {}
+        self._calls_over: set[int] = set()
         self._refused = False
         self._end: neutral.ChoiceEnded | None = None
         self._told_end = False
@@ -104,6 +106,8 @@ class AnthropicStreamEncoder:
             return self._write(event)
         if isinstance(event, neutral.TextDelta) and not event.text:
             return b""
+        if isinstance(event, neutral.ToolCallDelta) and event.part in self._calls_over:
+            return _nothing_more(event)
         if self._part is not None and self._is_calling() and not self._is_complete():
             self._waiting.setdefault(event.part, []).append(event)
             return b""
@@ -121,7 +125,7 @@ class AnthropicStreamEncoder:
             return False
         try:
             _object_decoder.decode(text)
-        except msgspec.DecodeError:
+        except wire.UNREADABLE:
             return False
         return True
 
@@ -138,8 +142,6 @@ class AnthropicStreamEncoder:
     def _switch(self, event: _PartEvent) -> bytes:
         """Close the open block and open the one `event` belongs to."""
         closed = self._close_block()
-        if isinstance(event, neutral.ToolCallDelta):
-            raise BadReplyError("The upstream's stream continued a tool call that was over.")
         self._part, self._index = event.part, self._index + 1
         self._arguments = [] if isinstance(event, neutral.ToolCallOpened) else None
         start = {
@@ -152,6 +154,8 @@ class AnthropicStreamEncoder:
     def _close_block(self) -> bytes:
         if self._part is None:
             return b""
+        if self._arguments is not None:
+            self._calls_over.add(self._part)
         self._part = self._arguments = None
         return _STOP_BLOCK % self._index
 
@@ -189,7 +193,8 @@ class AnthropicStreamEncoder:
     def _message_delta(self, end: neutral.ChoiceEnded) -> bytes:
         self._told_end = True
         usage = encode_usage(self._usage)
-        del usage["cache_creation"]  # the split stands in message_start alone
+        if self._usage is None or not self._usage.cache_write_1h:
+            del usage["cache_creation"]  # the vendor tells the split in message_start alone
         delta = {
             "type": "message_delta",
             "delta": stopped(end.stop, end.stop_sequence, refused=self._refused),
@@ -221,6 +226,13 @@ def _block(event: _PartEvent) -> dict[str, Any]:
             raise BadReplyError("The upstream's stream continued a tool call never begun.")
         case _:
             assert_never(event)
+
+
+def _nothing_more(event: neutral.ToolCallDelta) -> bytes:
+    """White space may trail a complete call; anything else has no place to go."""
+    if event.arguments.strip():
+        raise BadReplyError("The upstream's stream continued a tool call that was over.")
+    return b""
 
 
 def _event(name: bytes, value: dict[str, Any]) -> bytes:

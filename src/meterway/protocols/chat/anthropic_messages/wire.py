@@ -9,6 +9,7 @@ import msgspec
 Raw = msgspec.Raw
 NOTHING = Raw(b"")
 NULL = Raw(b"null")
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _QUOTE, _BRACE = b'"{'
 
 
