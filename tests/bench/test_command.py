@@ -16,6 +16,7 @@ from meterway.bench.client import once
 from meterway.bench.command import NAMES, bench_command, chosen_scenarios, chosen_sections, run
 from meterway.bench.errors import BenchError
 from meterway.bench.measure import SCENARIOS, _turn, clock_of
+from meterway.bench.payloads import whole_reply
 from meterway.bench.stage import Stage, model_of, set_up
 from meterway.bench.types import BenchOptions, Subject
 
@@ -66,6 +67,27 @@ async def test_a_cancelled_run_ends_every_process_and_removes_its_folder(tmp_pat
     assert len(family) > 3
     assert [pid for pid in family if pid != os.getpid() and processes.command_line(pid)] == []
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_every_upstream_sends_the_whole_replies_as_they_are_meant(tmp_path):
+    async with set_up(tmp_path, STAND_IN) as stage:
+        for scenario in SCENARIOS:
+            if scenario.stream or scenario.tls:
+                continue
+            for subject in set(stage.subjects) - {Subject.OURS}:
+                question = stage.question(subject, scenario).rendered()
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", stage.address(subject, scenario).port
+                )
+                writer.write(question)
+                head = await reader.readuntil(b"\r\n\r\n")
+                expected = whole_reply(scenario.client, scenario.reply)
+                body = await reader.readexactly(len(expected))
+                writer.close()
+                await writer.wait_closed()
+
+                assert head.startswith(b"HTTP/1.1 200")
+                assert body == expected
 
 
 async def test_each_subject_is_asked_with_the_same_body_where_it_listens_and_answers(tmp_path):

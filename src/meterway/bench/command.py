@@ -36,6 +36,7 @@ _AFTER: dict[str, Section] = {
     "soak": soak,
 }
 _ALWAYS_CHOSEN = frozenset({"latency", "open-streams", "count-tokens"})
+_TABLE_WIDTH = 170  # narrower, figures would be cut
 NAMES = (*(scenario.name for scenario in SCENARIOS), "start", *_AFTER)
 """What `--only` may name."""
 
@@ -207,6 +208,7 @@ def bench_command(
         )
     except BenchError as error:
         raise click.ClickException(error.message) from error
-    render(report, Console())
+    screen = Console()
+    render(report, Console(width=max(screen.width, _TABLE_WIDTH)))
     if not report.valid:
         raise click.exceptions.Exit(1)

@@ -77,8 +77,8 @@ def write_upstream(folder: Path, *, plain: int, tls: int, certificate: Certifica
     """
     locations: list[str] = []
     for dialect, path in PATHS.items():
-        small = whole_reply(dialect, Size.SMALL).decode()
-        locations.append(f"    location = {path} {{ return 200 '{small}'; }}\n")
+        small = _literal(whole_reply(dialect, Size.SMALL).decode())
+        locations.append(f"    location = {path} {{ return 200 {small}; }}\n")
         large = folder / f"{dialect}.json"
         large.write_bytes(whole_reply(dialect, Size.LARGE))
         locations.append(
@@ -120,6 +120,12 @@ def write_proxy(
     )
     server = f"  server {{\n    listen 127.0.0.1:{port} backlog=2048;\n{locations}  }}\n"
     return _write(folder, "proxy", settings + groups + server)
+
+
+def _literal(text: str) -> str:
+    """Return a string of nginx's configuration, in which a backslash and a quote stand for more."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _location(name: str, backend: Backend) -> str:
