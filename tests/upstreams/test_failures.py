@@ -169,3 +169,33 @@ def test_the_wait_stands_on_the_error():
     )
 
     assert error.retry_after == 2.0
+
+
+def test_code_and_param_of_a_refused_request_are_the_vendors():
+    failed = Failed(
+        message="too long",
+        kind="invalid_request_error",
+        code="context_length_exceeded",
+        param="messages",
+    )
+
+    error = failures.upstream_error(400, {}, failed, NOW)
+
+    assert (error.code, error.param) == ("context_length_exceeded", "messages")
+    assert errors.RequestRefusedError.code == "invalid_request"
+
+
+def test_a_vendors_code_tells_a_missing_model_and_an_empty_account():
+    missing = Failed(message="?", kind="invalid_request_error", code="model_not_found")
+    empty = Failed(message="?", kind="rate_limit_error", code="insufficient_quota")
+
+    assert failures.upstream_error(400, {}, missing, NOW).code == "model_not_found"
+    assert failures.upstream_error(429, {}, empty, NOW).code == "upstream_account_empty"
+
+
+def test_a_refused_credential_keeps_the_vendors_code_to_itself():
+    failed = Failed(message="no", kind="invalid_request_error", code="invalid_api_key", param="key")
+
+    error = failures.upstream_error(401, {}, failed, NOW)
+
+    assert (error.code, error.param) == ("upstream_credential_refused", None)

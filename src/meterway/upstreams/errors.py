@@ -75,8 +75,9 @@ class UpstreamError(MeterwayError):
     """The upstream answered with an error.
 
     `status` is the one to show the caller, `upstream_status` the vendor's own; `kind` is the
-    vendor's error type; `retry_after` in seconds where the vendor gave one. `falls_back` says
-    that another route may do better, `cools` that this one should rest for a while.
+    vendor's error type; `code`, where given, the vendor's own; `retry_after` in seconds where the
+    vendor gave one. `falls_back` says that another route may do better, `cools` that this one
+    should rest for a while.
     """
 
     code = "upstream_error"
@@ -90,10 +91,13 @@ class UpstreamError(MeterwayError):
         status: int,
         upstream_status: int,
         kind: str,
+        code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
+        if code is not None:
+            self.code = code  # type: ignore[misc]  # the vendor's own is more precise than the class's
         self.status = status  # type: ignore[misc]  # the class default is replaced by the vendor's answer
         self.upstream_status = upstream_status
         self.kind = kind

@@ -53,7 +53,9 @@ class _Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the rule is about this answer."""
         if status not in self.statuses:
             return False
-        return self.says is None or bool(self.says.search(f"{failed.kind} {failed.message}"))
+        return self.says is None or bool(
+            self.says.search(f"{failed.kind} {failed.code} {failed.message}")
+        )
 
 
 def _says(pattern: str) -> re.Pattern[str]:
@@ -117,11 +119,14 @@ def upstream_error(
     wall time in seconds since the epoch, for waits given as a date.
     """
     rule = next((rule for rule in _RULES if rule.fits(status, failed)), _OTHERWISE)
+    theirs = rule.kind is RequestRefusedError  # code and param then speak of the caller's request
     return rule.kind(
         rule.message or failed.message,
         status=rule.shows or status,
         upstream_status=status,
         kind=failed.kind,
+        code=failed.code if theirs else None,
+        param=failed.param if theirs else None,
         retry_after=retry_after(headers, now),
     )
 

@@ -298,6 +298,7 @@ SANDBOX = Provider(
     local=True,
     models_path="/v1/models",
     source="meterway.upstreams.sandbox",
+    transport="sandbox",
 )
 
 _GENERIC = (

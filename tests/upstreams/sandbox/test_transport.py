@@ -479,7 +479,8 @@ async def test_refusals_are_said_in_each_dialects_way():
     assert openai.choices[0].message.content is None
     assert openai.choices[0].message.refusal.startswith("[sandbox]")
     assert anthropic.stop_reason == "refusal"
-    assert anthropic.stop_details.type == "refusal"
+    assert anthropic.content == []
+    assert anthropic.stop_details.explanation.startswith("[sandbox]")
     assert "".join(
         choice.delta.refusal or "" for e in events if e for choice in e.choices
     ).startswith("[sandbox]")

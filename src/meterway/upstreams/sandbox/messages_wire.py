@@ -108,8 +108,8 @@ def _blocks(script: Script) -> list[dict[str, Any]]:
                 "signature": signature(script.thinking),
             }
         )
-    if said := script.text or script.refusal:
-        blocks.append({"type": "text", "text": said})
+    if script.text:
+        blocks.append({"type": "text", "text": script.text})
     blocks.extend(
         {
             "type": "tool_use",
