@@ -143,3 +143,17 @@ def test_the_data_is_read_at_the_first_question_only():
 )
 def test_a_name_tells_the_family(name, family):
     assert family_of(name) == family
+
+
+@pytest.mark.parametrize(
+    ("name", "vendor"),
+    [
+        ("gpt-4o", "openai"),
+        ("gpt-9-turbo", "openai"),
+        ("claude-opus-9", "anthropic"),
+        ("gemini-9-flash", "google"),
+        ("my-own-model", None),
+    ],
+)
+def test_a_model_newer_than_the_catalogue_still_has_a_vendor(name, vendor):
+    assert SHIPPED.vendor_of(name) == vendor

@@ -6,13 +6,14 @@ The data is made by `scripts/build_catalog.py`; it is read at the first question
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
 from meterway.catalog.families import family_of
 from meterway.catalog.types import Model
 
+_DATA = Path(__file__).parent / "data/models.json"
 _DATE = re.compile(r"[-@](?:\d{8}|\d{4}-\d{2}-\d{2}|\d{4})$")
 _FINE_TUNED = re.compile(r"ft:([^:]+):")
 _VENDOR_PREFIX = re.compile(
@@ -84,5 +85,4 @@ class Catalog:
 
 
 def _shipped() -> tuple[Model, ...]:
-    data = files("meterway.catalog").joinpath("data/models.json").read_bytes()
-    return msgspec.json.decode(data, type=tuple[Model, ...])
+    return msgspec.json.decode(_DATA.read_bytes(), type=tuple[Model, ...])
