@@ -59,6 +59,9 @@ def postgres() -> Iterator[str]:
         # not pytest's folder: as root the server runs as another user, who may not enter that
         folder = Path(tempfile.mkdtemp(prefix="pg-"))
         server = get_server(folder, cleanup_mode="delete")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        _finish(_execute(server.get_uri(), f"ALTER SYSTEM SET {setting} = off"))
+    _finish(_execute(server.get_uri(), "SELECT pg_reload_conf()"))
     yield server.get_uri()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

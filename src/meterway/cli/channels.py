@@ -5,14 +5,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
+import msgspec
 
-from meterway.cli.frame import Frame, common, run, secret_from
+from meterway.cli.frame import Failure, Frame, common, run, secret_from
 from meterway.cli.installation import Installation, opened
+from meterway.cli.trial import Outcome, outcomes
 from meterway.db.engine import reading, transaction
 from meterway.routing import service as routing
+from meterway.routing.errors import BadChannelError, ChannelNotFoundError
 from meterway.routing.types import NewChannel, StoredChannel
 from meterway.settings import Settings
 from meterway.upstreams.providers import PROVIDERS
+from meterway.upstreams.transport import Transport
+from meterway.upstreams.transports.choose import open_transport
 from meterway.upstreams.types import Channel
 
 
@@ -122,6 +127,43 @@ def _facts(row: StoredChannel, one: Channel) -> dict[str, Any]:
         "origin": str(row.origin),
         "withdrawn": row.withdrawn,
     }
+
+
+@channel.command("test")
+@click.argument("name")
+@click.option("--model", help="Model as the upstream calls it; default: the first known one.")
+@common
+def test_(frame: Frame, name: str, model: str | None) -> None:
+    """Make one tiny real call along each of a channel's keys; it may cost a few tokens."""
+    results = run(_tested(frame.settings(), name, model))
+    rows = [msgspec.structs.asdict(result) for result in results]
+    frame.say_table(rows, ("credential", "model", "ok", "seconds", "error"))
+    if not all(result.ok for result in results):
+        raise Failure(f"Channel {name} does not answer with every key.", 1)
+
+
+async def _tested(settings: Settings, name: str, model: str | None) -> list[Outcome]:
+    async with opened(settings) as place:
+        async with reading(place.engine) as connection:
+            found = [one for one in await channels_of(place, connection) if one.name == name]
+        if not found:
+            raise ChannelNotFoundError(f"There is no channel '{name}'.")
+        transport = _transport(settings, found[0])
+        try:
+            return [one async for one in outcomes(found[0], transport, place.clock, model)]
+        finally:
+            await transport.close()
+
+
+def _transport(settings: Settings, one: Channel) -> Transport:
+    if one.provider.transport != "network":
+        raise BadChannelError(f"Channel '{one.name}' answers within the gateway; nothing to test.")
+    proxy = settings.https_proxy or settings.http_proxy
+    return open_transport(
+        proxy=proxy.get_secret_value() if proxy else None,
+        no_proxy=settings.no_proxy or "",
+        ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
+    )
 
 
 @channel.command()

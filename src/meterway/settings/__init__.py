@@ -102,9 +102,6 @@ class Settings(BaseSettings):
     head_timeout: Seconds = Field(10.0, description="Time for a request's head to arrive.")
     body_idle_timeout: Seconds = Field(30.0, description="Longest silence within a body.")
 
-    transport: Literal["auto", "native", "reqwest"] = Field(
-        "auto", description="How upstreams are reached; auto: reqwest behind a proxy, else native."
-    )
     connect_timeout: Seconds = Field(10.0, description="Time to connect to an upstream.")
     first_byte_timeout: Seconds = Field(600.0, description="Time to an upstream's first byte.")
     idle_timeout: Seconds = Field(120.0, description="Longest silence within an upstream's reply.")
