@@ -107,7 +107,7 @@ async def test_a_second_pass_waits_and_then_tries_again():
 
 async def test_a_wait_the_upstream_asks_for_is_honoured_when_short():
     relay = Relay(_no(503, retry_after="2"), whole(REPLY), breaker=Breaker(threshold=9))
-    relay.health.failed = lambda route, cool_for=None: None
+    relay.health.failed = lambda route, **why: None
 
     await relay.run(ASK)
 

@@ -8,10 +8,10 @@ from tests.fakes.clock import FakeClock
 ROW = Provider(name="row", title="Row", source="here", speaks={Dialect.OPENAI_CHAT: "/chat"})
 
 
-def _route(channel: int = 1, credential: str = "a") -> Route:
+def _route(channel: int = 1, credential: str = "a", model: str = "m") -> Route:
     key = Credential(credential, "secret")
     place = Channel(id=channel, name="c", provider=ROW, base_url="http://x", credentials=(key,))
-    return Route(channel=place, credential=key, model="m", dialect=Dialect.OPENAI_CHAT)
+    return Route(channel=place, credential=key, model=model, dialect=Dialect.OPENAI_CHAT)
 
 
 def _health(**breaker) -> tuple[Health, FakeClock]:
@@ -58,6 +58,33 @@ def test_other_credentials_and_channels_stay_open():
     assert health.cooling(_route(1, "a")) > 0
     assert health.cooling(_route(1, "b")) == 0
     assert health.cooling(_route(2, "a")) == 0
+
+
+def test_a_busy_model_leaves_its_neighbours_open():
+    health, _ = _health(threshold=1)
+
+    health.failed(_route(model="busy"))
+
+    assert health.cooling(_route(model="busy")) > 0
+    assert health.cooling(_route(model="idle")) == 0
+
+
+def test_a_refused_credential_rests_for_every_model():
+    health, _ = _health(threshold=1)
+
+    health.failed(_route(model="one"), every_model=True)
+
+    assert health.cooling(_route(model="other")) > 0
+
+
+def test_circuits_are_bounded_though_callers_choose_the_names():
+    health, _ = _health(threshold=1)
+
+    for number in range(5000):
+        health.failed(_route(model=f"made-up-{number}"))
+
+    assert len(health._circuits) == 4096
+    assert health.cooling(_route(model="made-up-4999")) > 0
 
 
 def test_only_one_call_probes_a_half_open_circuit():

@@ -89,14 +89,18 @@ class Attempts:
             return answer
         finally:
             if isinstance(failure, MeterwayError) and failures.cools(failure):
-                self._health.failed(route, cool_for=failure.retry_after)
+                self._health.failed(
+                    route,
+                    cool_for=failure.retry_after,
+                    every_model=failures.is_of_credential(failure),
+                )
             record.attempts.append(_attempt(route, failure, self._clock.monotonic() - started))
 
 
 def _attempt(route: Route, failure: BaseException | None, seconds: float) -> Attempt:
     code = status = None
     if isinstance(failure, MeterwayError):
-        code = failure.code
+        code = type(failure).code  # the vendor's own code may be anything
     elif failure is not None:
         code = "cancelled"
     if isinstance(failure, UpstreamError):

@@ -1,17 +1,22 @@
-"""Which credentials of which channels may be tried now: cooldown after failures, then one probe.
+"""Which routes may be tried now: cooldown after failures, then one probe.
 
-A circuit breaker for each (channel, credential). It is closed while calls succeed, open (cooling)
-after `threshold` failures in a row or at once when the upstream named a time, and half-open when
-that time is over: one call may probe, and its outcome closes or re-opens the circuit.
+A circuit breaker for each (channel, credential, model), and one for each (channel, credential):
+a busy model must not rest its neighbours, a refused credential must. A circuit is closed while
+calls succeed, open (cooling) after `threshold` failures in a row or at once when the upstream named
+a time, and half-open when that time is over: one call may probe, and its outcome decides.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import msgspec
 
 from meterway.kit.clock import Clock
 from meterway.upstreams.types import Route
+
+_KEPT = 4096
+_Key: TypeAlias = tuple[int, str, str | None]
 
 
 class Breaker(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,16 +35,25 @@ class _Circuit(msgspec.Struct):
 
 
 class Health:
-    """The circuits of one process. Times are seconds of the clock's monotonic time."""
+    """The circuits of one process. Times are seconds of the clock's monotonic time.
+
+    Only failures make circuits; of more than `_KEPT` the oldest are forgotten, since callers
+    choose the models' names.
+    """
 
     def __init__(self, clock: Clock, breaker: Breaker = Breaker()) -> None:  # noqa: B008 - frozen
         self._clock = clock
         self._breaker = breaker
-        self._circuits: dict[tuple[int, str], _Circuit] = {}
+        self._circuits: dict[_Key, _Circuit] = {}
 
     def cooling(self, route: Route) -> float:
         """Seconds until `route` may be tried; 0 when it may be tried now."""
-        circuit = self._circuits.get(_key(route))
+        if not self._circuits:
+            return 0.0
+        return max(self._left(key) for key in _keys(route))
+
+    def _left(self, key: _Key) -> float:
+        circuit = self._circuits.get(key)
         if circuit is None or not circuit.opened:
             return 0.0
         left = circuit.until - self._clock.monotonic()
@@ -49,25 +63,30 @@ class Health:
 
     @contextmanager
     def trial(self, route: Route) -> Iterator[None]:
-        """Claim the probe of a half-open circuit for the time of one attempt."""
-        circuit = self._circuits.get(_key(route))
-        if circuit is None or not circuit.opened:
-            yield
-            return
-        circuit.probing = True
+        """Claim the probes of half-open circuits for the time of one attempt."""
+        found = [circuit for key in _keys(route) if (circuit := self._circuits.get(key))]
+        for circuit in found:
+            circuit.probing = True
         try:
             yield
         finally:
-            circuit.probing = False
+            for circuit in found:
+                circuit.probing = False
 
     def succeeded(self, route: Route) -> None:
-        """Close the circuit: the upstream answered as it should."""
+        """Close the circuits: the upstream answered as it should."""
         if self._circuits:
-            self._circuits.pop(_key(route), None)
+            for key in _keys(route):
+                self._circuits.pop(key, None)
 
-    def failed(self, route: Route, *, cool_for: float | None = None) -> None:
-        """Count a failure; open the circuit at once for `cool_for` seconds where that is given."""
-        circuit = self._circuits.setdefault(_key(route), _Circuit())
+    def failed(
+        self, route: Route, *, cool_for: float | None = None, every_model: bool = False
+    ) -> None:
+        """Count a failure; open the circuit at once for `cool_for` seconds where that is given.
+
+        `every_model` says that the failure is the credential's, whatever model was asked for.
+        """
+        circuit = self._circuit(_keys(route)[every_model])
         circuit.failures += 1
         if cool_for is None and circuit.failures < self._breaker.threshold and not circuit.opened:
             return
@@ -76,11 +95,18 @@ class Health:
         circuit.until = self._clock.monotonic() + min(cool_for or growing, longest)
         circuit.opened += 1
 
+    def _circuit(self, key: _Key) -> _Circuit:
+        while len(self._circuits) >= _KEPT and key not in self._circuits:
+            del self._circuits[next(iter(self._circuits))]
+        return self._circuits.setdefault(key, _Circuit())
+
     def forget(self, channels: set[int]) -> None:
         """Drop what is known of channels not in `channels` (removed or replaced)."""
         for key in [key for key in self._circuits if key[0] not in channels]:
             del self._circuits[key]
 
 
-def _key(route: Route) -> tuple[int, str]:
-    return route.channel.id, route.credential.id if route.credential else ""
+def _keys(route: Route) -> tuple[_Key, _Key]:
+    """Return the keys of the model's circuit and of the credential's."""
+    channel, credential = route.channel.id, route.credential.id if route.credential else ""
+    return (channel, credential, route.model), (channel, credential, None)

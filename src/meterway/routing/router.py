@@ -5,6 +5,7 @@ takes its place. Lower priorities come first; within one priority calls spread b
 a channel's credentials in turn. Channels that list no models serve whatever their provider hosts.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -193,4 +194,4 @@ def _by_weight(group: list[_Target]) -> list[_Target]:
 
 def _draw(target: _Target) -> float:
     weight = max(target.channel.weight, 1)
-    return random.random() ** (1 / weight)  # noqa: S311 - spreading load is no secret
+    return math.pow(random.random(), 1 / weight)  # noqa: S311 - spreading load is no secret

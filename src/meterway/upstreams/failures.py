@@ -17,6 +17,8 @@ from meterway.protocols.chat.neutral import Failed
 from meterway.protocols.errors import BadReplyError, UnsupportedContentError
 from meterway.upstreams.errors import (
     AccountEmptyError,
+    ConnectError,
+    ConnectTimeoutError,
     CredentialRefusedError,
     ModelMissingError,
     RateLimitedError,
@@ -151,6 +153,13 @@ def cools(error: MeterwayError) -> bool:
             return False
         case _:
             return isinstance(error, TransportError | BadReplyError)
+
+
+def is_of_credential(error: MeterwayError) -> bool:
+    """Whether every model fails alike over the credential that failed with `error`."""
+    return isinstance(
+        error, CredentialRefusedError | AccountEmptyError | ConnectError | ConnectTimeoutError
+    )
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
