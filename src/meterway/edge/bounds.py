@@ -29,6 +29,7 @@ from meterway.kit import json
 
 _log = structlog.get_logger()
 GONE = "meterway.gone"
+_PARTING_SECONDS, _PARTING_BYTES = 2.0, 4 * 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unfruitful = 0  # bytes since the last byte of body: framing, trailers
         self._linger = 0  # bytes that may still be thrown away
         self._linger_end = math.inf
+        self._refused = False
         self._unparsed = 0  # body bytes the parser will not see, after an ignored upgrade
 
     # -- the connection ------------------------------------------------------------------------
@@ -169,7 +171,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def expire(self, now: float) -> None:
         """The deadline has passed: answer 408 where that is still possible, and close."""
         busy = self._served is not None and not self._served.response_complete
-        if self.flow.read_paused or (busy and not self._in_body):
+        if self._refused:
+            self.transport.close()
+        elif self.flow.read_paused or (busy and not self._in_body):
             self.deadline = now + self.limits.body_idle_seconds  # it waits for us, not we for it
         elif self._in_head:
             self._refuse(408, "request_timeout", "The request head took too long to arrive.")
@@ -183,6 +187,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the network."""
         self._read = size = len(data)
+        if self._refused:
+            self._discard(size)
+            return
         if self._in_head:
             self._head_more += size
         elif self._in_body:
@@ -223,7 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if isinstance(cause, _Refusal):
             self._refuse(cause.status, cause.code, cause.message)
         else:
-            self._refuse(400, "bad_request", "This is not a valid HTTP/1.1 request.")
+            self._refuse(400, "bad_request", "This is not a valid HTTP request.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error where no answer has begun, and end the connection.
@@ -244,7 +251,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(_refusal(status, code, message))
         self._tell_gone()
         self._in_head = self._in_body = False
-        self.transport.close()
+        self._part()
+
+    def _part(self) -> None:
+        """End our side and read on for a moment; a reset would cost the client the answer."""
+        self._refused = True
+        self._linger = _PARTING_BYTES
+        self.deadline = self.loop.time() + _PARTING_SECONDS
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def _discard(self, size: int) -> None:
+        self._linger -= size
+        if self._linger < 0:
+            self.transport.close()
 
     # -- parser callbacks ----------------------------------------------------------------------
 
