@@ -1,5 +1,7 @@
 """Cooling, half-open probing and recovery of circuits."""
 
+import msgspec
+
 from meterway.protocols.dialects import Dialect
 from meterway.routing.health import Breaker, Health
 from meterway.upstreams.types import Channel, Credential, Provider, Route
@@ -146,3 +148,15 @@ def test_circuits_of_removed_channels_are_forgotten():
 
     assert health.cooling(_route(1)) == 0
     assert health.cooling(_route(2)) > 0
+
+
+def test_a_provider_that_fails_on_request_never_rests():
+    health, _ = _health(threshold=1)
+    tireless = msgspec.structs.replace(ROW, rests=False)
+    channel = msgspec.structs.replace(_route().channel, provider=tireless)
+    route = msgspec.structs.replace(_route(), channel=channel)
+
+    health.failed(route, cool_for=20)
+    health.failed(route, every_model=True)
+
+    assert health.cooling(route) == 0

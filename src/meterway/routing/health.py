@@ -85,7 +85,10 @@ class Health:
         """Count a failure; open the circuit at once for `cool_for` seconds where that is given.
 
         `every_model` says that the failure is the credential's, whatever model was asked for.
+        Nothing is counted for a provider that never rests.
         """
+        if not route.channel.provider.rests:
+            return
         circuit = self._circuit(_keys(route)[every_model])
         circuit.failures += 1
         if cool_for is None and circuit.failures < self._breaker.threshold and not circuit.opened:

@@ -299,6 +299,7 @@ SANDBOX = Provider(
     models_path="/v1/models",
     source="meterway.upstreams.sandbox",
     transport="sandbox",
+    rests=False,
 )
 
 _GENERIC = (

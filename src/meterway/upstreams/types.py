@@ -28,7 +28,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     a channel lists none; empty means any model.
     `counts` maps dialects to the path of the provider's own token counter. `source` is the
     vendor's page the row follows. `transport` names the carrier of its requests: "network", or
-    "sandbox" for the one that answers in process.
+    "sandbox" for the one that answers in process. `rests` says that failures count against it;
+    the sandbox fails on request, and goes on answering.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     renames: Mapping[str, str] = {}
     hosts: frozenset[str] = frozenset()
     transport: str = "network"
+    rests: bool = True
 
 
 class Credential(msgspec.Struct, frozen=True):
