@@ -39,12 +39,13 @@ def init(frame: Frame) -> None:
 
 
 def _shown_once(first: FirstStart) -> str:
-    return "\n".join(
-        (
-            "Meterway is set up. This is shown once:",
-            f"  base URL  {first.base_url}   (OpenAI clients: {first.base_url}/v1)",
-            f"  key       {first.key}",
-            f"  admin     {first.admin.email}",
-            f"  password  {first.admin.password}",
-        )
-    )
+    lines = [
+        "Meterway is set up. This is shown once:",
+        f"  base URL  {first.base_url}   (OpenAI clients: {first.base_url}/v1)",
+        f"  key       {first.key}",
+        f"  admin     {first.admin.email}",
+        f"  password  {first.admin.password}",
+    ]
+    if first.base_url.endswith(":0"):  # the port is free until the gateway listens, and says it
+        del lines[1]
+    return "\n".join(lines)

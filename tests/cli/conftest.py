@@ -1,0 +1,43 @@
+"""Running commands as a shell would, in a folder of the test's own."""
+
+import json
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from meterway.cli import main
+
+
+class Shell:
+    """Runs commands on one data folder; `environment` is all they see besides PATH and HOME."""
+
+    def __init__(self, data):
+        self.data = data
+        self.environment = {}
+
+    def run(self, *arguments, code=0, stdin=None):
+        """Run a command that must end with `code`; return its result."""
+        emptied = dict.fromkeys(os.environ.keys() - {"PATH", "HOME"})
+        variables = {**emptied, "METERWAY_DATA": str(self.data), **self.environment}
+        result = CliRunner().invoke(main, [str(a) for a in arguments], env=variables, input=stdin)
+        assert result.exit_code == code, (result.output, result.exception)
+        assert "Traceback" not in result.output
+        return result
+
+    def json(self, *arguments, **options):
+        """Run a command with `--json`; return its answer."""
+        return json.loads(self.run(*arguments, "--json", **options).stdout)
+
+
+@pytest.fixture
+def new_shell(tmp_path):
+    """A shell before anything was set up."""
+    return Shell(tmp_path / "data")
+
+
+@pytest.fixture
+def shell(new_shell):
+    """A shell whose installation was set up; `first` is what was shown then."""
+    new_shell.first = new_shell.json("init")
+    return new_shell
