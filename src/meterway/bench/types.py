@@ -95,7 +95,7 @@ class BenchOptions:
         """Seconds of load in one turn."""
         if self.seconds is not None:
             return self.seconds
-        return 0.6 if self.quick else 1.5
+        return 0.6 if self.quick else 1.2
 
 
 @dataclass(frozen=True, slots=True)
