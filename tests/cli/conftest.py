@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ class Shell:
     def __init__(self, data):
         self.data = data
         self.environment = {}
+        self.first = {}
 
     def run(self, *arguments, code=0, stdin=None):
         """Run a command that must end with `code`; return its result."""
@@ -36,8 +38,16 @@ def new_shell(tmp_path):
     return Shell(tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def set_up(tmp_path_factory):
+    """An installation that was set up, to be copied, and what was shown then."""
+    made = Shell(tmp_path_factory.mktemp("cli") / "data")
+    return made.data, made.json("init")
+
+
 @pytest.fixture
-def shell(new_shell):
+def shell(new_shell, set_up):
     """A shell whose installation was set up; `first` is what was shown then."""
-    new_shell.first = new_shell.json("init")
+    data, new_shell.first = set_up
+    shutil.copytree(data, new_shell.data)
     return new_shell

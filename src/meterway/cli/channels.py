@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from meterway.cli.frame import Failure, Frame, common, run, secret_from
-from meterway.cli.installation import Installation, opened
+from meterway.cli.installation import Installation, locked, opened
 from meterway.cli.trial import Outcome, outcomes
 from meterway.db.engine import reading, transaction
 from meterway.routing import service as routing
@@ -61,7 +61,9 @@ def add(  # noqa: PLR0913 - one parameter per option
         headers=dict(map(_header, headers)),
         **plain,
     )
-    channel_id = run(_add(frame.settings(), new))
+    settings = frame.settings()
+    with locked(settings.data):  # else a rotation could drop the secret this one seals with
+        channel_id = run(_add(settings, new))
     frame.say({"id": str(channel_id), "name": new.name}, f"Channel {new.name} was added.")
 
 

@@ -71,7 +71,7 @@ def _since(began: float, clock: Clock) -> float:
 
 
 def _route(channel: Channel, credential: Credential | None, model: str) -> Route:
-    dialect = min(channel.provider.speaks)
+    dialect = next(iter(channel.provider.speaks))  # the row names the usual one first
     return Route(channel=channel, credential=credential, model=model, dialect=dialect)
 
 
