@@ -66,13 +66,7 @@ def make_certificate(folder: Path) -> Certificate:
     made = Certificate(folder / "authority.pem", folder / "chain.pem", folder / "key.pem")
     made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.chain.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    made.key.write_bytes(
-        leaf_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
+    made.key.write_bytes(_unencrypted(leaf_key))
     made.key.chmod(0o600)
     return made
 
@@ -89,4 +83,12 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
+    )
+
+
+def _unencrypted(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )

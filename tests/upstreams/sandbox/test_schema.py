@@ -43,6 +43,11 @@ def fits(value, schema, root=None) -> bool:
         any(fits(value, part, root) for part in schema.get("anyOf", [True])),
         "oneOf" not in schema or sum(fits(value, part, root) for part in schema["oneOf"]) == 1,
     ]
+    return all(checks) and all(_fits_by_kind(value, schema, root))
+
+
+def _fits_by_kind(value, schema, root) -> list[bool]:
+    checks = []
     if isinstance(value, dict):
         known = schema.get("properties", {})
         more = schema.get("additionalProperties", True)
@@ -71,7 +76,7 @@ def fits(value, schema, root=None) -> bool:
             "exclusiveMaximum" not in schema or value < schema["exclusiveMaximum"],
             value % schema.get("multipleOf", 1) == 0 or "multipleOf" not in schema,
         ]
-    return all(checks)
+    return checks
 
 
 FITTING = [
