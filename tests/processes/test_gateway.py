@@ -1,0 +1,114 @@
+"""The wiring of a worker: every route described, every error known, snapshots that follow."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.db.engine import transaction
+from meterway.edge.platform import docs
+from meterway.edge.platform.openapi import document
+from meterway.kit import secret_file
+from meterway.processes.gateway import Gateway, build, limits_of
+from meterway.settings import load
+from tests.fakes.http_server import Answer, serving
+
+
+@pytest.fixture
+async def gateway(sqlite: AsyncEngine, tmp_path: Path):
+    """A worker's gateway on a fresh database, and no counter process."""
+    secret_file.create(tmp_path / "secret")
+    flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/test.db"}
+    settings = load(flags, environ={})
+    made = await build(settings, node=3, counter=tmp_path / "none.sock")
+    yield made
+    await made.close()
+
+
+async def ask(gateway: Gateway, head: str) -> Answer:
+    async with serving(gateway.app) as server:
+        client = await server.connect()
+        return await client.ask(f"{head}\r\nhost: localhost\r\n\r\n".encode())
+
+
+async def test_every_route_is_described_and_every_description_is_served(gateway):
+    served = {(route.method.lower(), route.path) for route in gateway.app.routes}
+    served -= {("get", path) for path in docs.ASSETS if path != "/docs"}
+    described = {
+        (method, path) for path, methods in document()["paths"].items() for method in methods
+    }
+
+    assert served == described
+
+
+async def test_a_gateway_on_a_migrated_database_is_ready(gateway):
+    answer = await ask(gateway, "GET /ready HTTP/1.1")
+
+    assert (answer.status, answer.json()["status"]) == (200, "ready")
+
+
+async def test_a_draining_gateway_wants_no_traffic_but_lives(gateway):
+    gateway.drain()
+
+    ready = await ask(gateway, "GET /readyz HTTP/1.1")
+    alive = await ask(gateway, "GET /livez HTTP/1.1")
+
+    assert (ready.status, alive.status) == (503, 200)
+
+
+async def test_a_database_at_another_version_is_not_ready(gateway, sqlite):
+    async with transaction(sqlite) as tx:
+        await tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    answer = await ask(gateway, "GET /health/readiness HTTP/1.1")
+
+    assert answer.status == 503
+    assert "9999" in answer.json()["checks"]["migrations"]
+
+
+async def test_a_gateway_whose_database_is_away_starts_and_says_503_never_401(tmp_path):
+    secret_file.create(tmp_path / "secret")
+    flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/missing/test.db"}
+    gateway = await build(load(flags, environ={}), node=0, counter=tmp_path / "none.sock")
+    key = "sk-" + "a" * 48
+
+    ready = await ask(gateway, "GET /ready HTTP/1.1")
+    models = await ask(gateway, f"GET /v1/models HTTP/1.1\r\nx-api-key: {key}")
+    await gateway.close()
+
+    assert (ready.status, models.status) == (503, 503)
+    assert models.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "POST /v1/chat/completions",
+        "POST /v1/messages",
+        "POST /v1/messages/count_tokens",
+        "GET /v1/models",
+        "GET /v1/models/gpt-4o",
+    ],
+)
+async def test_a_route_of_the_vendors_is_401_without_a_key(gateway, route):
+    answer = await ask(gateway, f"{route} HTTP/1.1\r\ncontent-length: 0")
+
+    assert answer.status == 401
+
+
+async def test_a_bad_key_is_shown_masked_alone(gateway):
+    key = "sk-" + "abcdefgh" * 6
+
+    answer = await ask(gateway, f"GET /v1/models HTTP/1.1\r\nauthorization: Bearer {key}")
+
+    assert answer.status == 401
+    assert key not in str(answer.body)
+    assert "***" in answer.json()["error"]["message"]
+
+
+def test_the_settings_bound_a_connection():
+    flags = {"head_limit": 1, "head_count": 2, "head_timeout": 3.0, "body_idle_timeout": 4.0}
+    limits = limits_of(load(flags, environ={}))
+
+    assert (limits.head_bytes, limits.head_count) == (1, 2)
+    assert (limits.head_seconds, limits.body_idle_seconds) == (3.0, 4.0)
