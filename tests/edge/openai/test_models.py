@@ -109,6 +109,14 @@ async def test_anthropic_clients_get_anthropics_page():
         ("limit=1&before_id=meta/llama-3", ["claude-3-opus"], True),
         ("limit=5&before_id=meta/llama-3", ["gpt-4o", "claude-3-opus"], False),
         ("before_id=gpt-4o", [], False),
+        ("after_id=gpt-4o&before_id=meta/llama-3", ["claude-3-opus"], False),
+        ("limit=1&after_id=gpt-4o&before_id=meta/llama-3", ["claude-3-opus"], False),
+        ("after_id=meta/llama-3&before_id=gpt-4o", [], False),
+        ("lifecycle[]=deprecated", ["claude-3-opus"], False),
+        ("lifecycle=active&limit=1", ["gpt-4o"], True),
+        ("lifecycle[]=active&lifecycle[]=deprecated&limit=2", ["gpt-4o", "claude-3-opus"], True),
+        ("lifecycle=active&limit=1&before_id=meta/llama-3", ["gpt-4o"], False),
+        ("lifecycle=retired", [], False),
     ],
 )
 async def test_pages_are_cut_where_asked(query, ids, more):
@@ -138,7 +146,8 @@ async def test_following_the_pages_visits_each_model_once(limit):
         "limit=%C2%B2",
         "after_id=nothing",
         "before_id=nothing",
-        "after_id=gpt-4o&before_id=gpt-4o",
+        "after_id=gpt-4o&before_id=nothing",
+        "lifecycle=newborn",
     ],
 )
 async def test_a_page_that_cannot_be_is_400(query):

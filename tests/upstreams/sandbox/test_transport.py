@@ -486,6 +486,13 @@ async def test_refusals_are_said_in_each_dialects_way():
     ).startswith("[sandbox]")
 
 
+async def test_a_chat_limit_of_zero_limits_nothing():
+    reply = await Wire().whole(CHAT, chat(text="a b c", max_completion_tokens=0, max_tokens=0))
+
+    assert reply.choices[0].message.content == "[sandbox] a b c"
+    assert reply.choices[0].finish_reason == "stop"
+
+
 @BOTH
 async def test_the_max_tokens_model_always_ends_for_length(dialect):
     reply = await Wire().whole(PATHS[dialect], asking(dialect, "sandbox/max-tokens"))
@@ -576,7 +583,7 @@ async def test_an_unknown_path_is_not_found():
         {"model": "m", "messages": []},
         {"model": "m", "messages": "x"},
         {"model": "m", "messages": [1]},
-        {"model": "m", "max_tokens": 0, "messages": [{"role": "user", "content": "x"}]},
+        {"model": "m", "max_tokens": -1, "messages": [{"role": "user", "content": "x"}]},
         {"model": "m", "max_tokens": "5", "messages": [{"role": "user", "content": "x"}]},
     ],
     ids=lambda body: str(body)[:40],

@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/api/models-list; a request with `anthropic-v
 latter. Listed is what the key may use.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,9 +21,11 @@ from meterway.routing.router import ModelNotFoundError
 
 LIST_PATH, ONE_PATH = "/v1/models", "/v1/models/{model}"
 _LEAST, _MOST, _USUAL = 1, 1000, 20
+_STAGES = frozenset({"active", "deprecated", "retired"})
 
 Offered = Callable[[Principal], Sequence[Model]]
 Find = Callable[[Principal, str], Model | None]
+Query = Sequence[tuple[str, str]]
 
 
 class ModelList:
@@ -38,7 +40,7 @@ class ModelList:
         del receive
         models = self._offered(await caller_of(scope, self._authenticator))
         if _asks_anthropic(scope):
-            query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            query = parse_qsl(scope["query_string"].decode("latin-1"))
             page = _anthropic_page(models, query)
         else:
             page = {"object": "list", "data": [_openai(model) for model in models]}
@@ -89,28 +91,41 @@ def _anthropic(model: Model) -> dict[str, Any]:
         "created_at": created.isoformat().replace("+00:00", "Z"),
         "max_input_tokens": model.context,
         "max_tokens": model.max_output,
-        "lifecycle": "deprecated" if model.deprecated else "active",
+        "lifecycle": _stage(model),
     }
 
 
-def _anthropic_page(models: Sequence[Model], query: dict[str, str]) -> dict[str, Any]:
-    """Cut the page after `after_id`, or before `before_id`, of at most `limit` models."""
-    limit = _limit(query.get("limit"))
+def _anthropic_page(models: Sequence[Model], query: Query) -> dict[str, Any]:
+    """Cut the page after `after_id` and before `before_id`, of at most `limit` models.
+
+    Given `before_id` alone, it ends there; else it begins where it may.
+    """
+    given = dict(query)
+    limit = _limit(given.get("limit"))
     names = [model.id for model in models]
-    if "after_id" in query and "before_id" in query:
-        raise InvalidRequestError("Only one of `after_id` and `before_id` can be given.")
-    if "before_id" in query:
-        end = _place(names, query["before_id"], "before_id")
-        start = max(end - limit, 0)
-        more = start > 0
-    else:
-        start = _place(names, query["after_id"], "after_id") + 1 if "after_id" in query else 0
-        end = start + limit
-        more = end < len(models)
-    return _page(models[start:end], more=more)
+    start = _place(names, given["after_id"], "after_id") + 1 if "after_id" in given else 0
+    end = _place(names, given["before_id"], "before_id") if "before_id" in given else len(names)
+    stages = _stages(query)
+    found = [model for model in models[start:end] if _stage(model) in stages]
+    backwards = "before_id" in given and "after_id" not in given
+    page = found[-limit:] if backwards else found[:limit]
+    return _page(page, more=len(found) > len(page))
 
 
-def _page(models: Iterable[Model], *, more: bool) -> dict[str, Any]:
+def _stages(query: Query) -> Set[str]:
+    """Return the stages of life asked for; repeated as `lifecycle` or `lifecycle[]`."""
+    asked = {value for name, value in query if name in {"lifecycle", "lifecycle[]"}}
+    if not asked <= _STAGES:
+        message = f"`lifecycle` is one of {', '.join(sorted(_STAGES))}."
+        raise InvalidRequestError(message, param="lifecycle")
+    return asked or _STAGES
+
+
+def _stage(model: Model) -> str:
+    return "deprecated" if model.deprecated else "active"
+
+
+def _page(models: Sequence[Model], *, more: bool) -> dict[str, Any]:
     data = [_anthropic(model) for model in models]
     return {
         "data": data,

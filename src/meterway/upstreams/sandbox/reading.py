@@ -44,7 +44,7 @@ def read_chat(body: Mapping[str, Any]) -> Ask:
         parallel=body.get("parallel_tool_calls") is not False,
         json=form.get("type") in {"json_object", "json_schema"},
         schema=_mapping(form.get("json_schema")).get("schema"),
-        max_tokens=_count(body, "max_completion_tokens") or _count(body, "max_tokens"),
+        max_tokens=_limit(body, "max_completion_tokens") or _limit(body, "max_tokens"),
         stops=_stops(body.get("stop")),
         copies=_count(body, "n") or 1,
         logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
@@ -111,6 +111,11 @@ def _count(body: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise bad_request(f"{name}: Input should be an integer greater than or equal to 1")
     return value
+
+
+def _limit(body: Mapping[str, Any], name: str) -> int | None:
+    """Return a token limit; OpenAI's own examples hold 0, which limits nothing."""
+    return None if body.get(name) == 0 else _count(body, name)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
