@@ -7,7 +7,7 @@ _MASK = "***"
 _SECRETS = re.compile(
     r"(?:\b(?:bearer|basic)\s+[-\w.~+/*]{8,}=*)"
     r"|(?:\b(?:sk|pk|rk|gsk|xai|pplx|csk|fw|hf|nvapi|tgp|r8|mw|omg|key|AIza|ya29|AKIA|eyJ)"
-    r"[-_.]?(?=[-\w.*]*[\d*])[-\w.*]{8,})"
+    r"[-_.]?(?=[-\w.*]{0,80}[\d*])[-\w.*]{7,}[-\w*])"
     r"|(?:(?<=[?&]key=)[^&\s\"']+)",
     re.IGNORECASE,
 )

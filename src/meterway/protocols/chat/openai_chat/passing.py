@@ -51,6 +51,7 @@ class _Chunk(msgspec.Struct):
     usage: wire.Usage | None = None
     service_tier: str | None = None
     error: msgspec.Raw = wire.NULL
+    x_groq: wire.Groq | None = None
 
 
 _decode_reply = msgspec.json.Decoder(_Passing).decode
@@ -156,6 +157,8 @@ class ChatStreamReader:
             self.service_tier = chunk.service_tier
         if chunk.usage is not None:
             self.usage = decode_usage(chunk.usage) or self.usage
+        elif chunk.x_groq is not None:
+            self.usage = decode_usage(chunk.x_groq.usage) or self.usage
         if wire.given(chunk.error):
             self.failure = inner_error(chunk.error)
             return True
