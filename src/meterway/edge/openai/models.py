@@ -5,7 +5,7 @@ https://platform.claude.com/docs/en/api/models-list; a request with `anthropic-v
 latter. Listed is what the key may use.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -112,9 +112,9 @@ def _anthropic_page(models: Sequence[Model], query: Query) -> dict[str, Any]:
     return _page(page, more=len(found) > len(page))
 
 
-def _stages(query: Query) -> Set[str]:
+def _stages(query: Query) -> frozenset[str]:
     """Return the stages of life asked for; repeated as `lifecycle` or `lifecycle[]`."""
-    asked = {value for name, value in query if name in {"lifecycle", "lifecycle[]"}}
+    asked = frozenset(value for name, value in query if name in {"lifecycle", "lifecycle[]"})
     if not asked <= _STAGES:
         message = f"`lifecycle` is one of {', '.join(sorted(_STAGES))}."
         raise InvalidRequestError(message, param="lifecycle")
