@@ -95,11 +95,30 @@ def test_an_error_in_a_200_is_a_failure():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"{}", b"[]", b'{"choices":null}', b'{"choices":[],"usage":5}']
+    "body", [b"", b"<html>", b"{}", b"[]", b'{"choices":null}', b'{"choices":[],"usage":@}']
 )
 def test_a_lying_upstream_is_a_bad_reply(body):
     with pytest.raises(BadReplyError):
         OPENAI_CHAT.pass_reply(body, None)
+
+
+def test_figures_nobody_can_read_do_not_spoil_a_reply():
+    body = b'{"choices":[],"usage":{"prompt_tokens":"many"},"service_tier":5}'
+
+    seen = OPENAI_CHAT.pass_reply(body, None)
+
+    assert (seen.body, seen.usage, seen.failure) == (body, None, None)
+
+
+def test_nothing_of_what_passed_is_kept():
+    tap = reader()
+
+    for _ in range(100):
+        tap.feed(b'data: {"choices":[{"delta":{"content":"' + b"x" * 1000 + b'"}}]}\n\n')
+
+    kept = [value for value in vars(tap).values() if isinstance(value, bytes | str | list)]
+    assert kept == []
+    assert tap._splitter.rest() == b""
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -166,7 +185,11 @@ def test_output_is_counted_in_bytes_visible_and_hidden():
         b"\n\n"
     )
 
-    assert tap.output_bytes == 5 + 2 + 2 + 3
+    tap.feed(
+        b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"a":1}}}]}}]}\n\n'
+    )
+
+    assert tap.output_bytes == 5 + 2 + 2 + 3 + 7
 
 
 def test_an_error_event_passes_and_is_noted():

@@ -161,6 +161,19 @@ def test_usage_is_told_only_to_those_who_asked():
     assert stream.endswith(b"data: [DONE]\n\n")
 
 
+def test_a_stream_that_begins_with_a_call_tells_its_role_first():
+    call = neutral.ToolCall(id="a", name="f", arguments="{}")
+
+    chunks = chunks_of(streamed(events_of(reply_of(call, stop=neutral.StopReason.TOOL_CALLS))))
+
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks[:3]]
+    assert [sorted(delta) for delta in deltas] == [
+        ["content", "refusal", "role"],
+        ["tool_calls"],
+        ["tool_calls"],
+    ]
+
+
 def test_interleaved_calls_keep_their_indexes():
     events = [
         neutral.Opened(id="r", model="m"),

@@ -294,6 +294,7 @@ AT = "messages[0].content[0]"
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content"),
         ({"messages": user({})}, f"{AT}.type"),
         ({"messages": user("text")}, AT),
         ({"messages": user({"type": "text"})}, f"{AT}.text"),

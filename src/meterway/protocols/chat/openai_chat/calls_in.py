@@ -21,13 +21,14 @@ _FUNCTION_CALL = -1
 class _Call:
     """One call as far as it was told; `part` is None until then."""
 
-    __slots__ = ("arguments", "id", "name", "part")
+    __slots__ = ("first", "id", "name", "part", "pieces")
 
     def __init__(self, id_: str) -> None:
         self.id = id_
         self.name = ""
         self.part: int | None = None
-        self.arguments: list[str] = []
+        self.first = ""
+        self.pieces = 0
 
 
 class CallReader:
@@ -95,7 +96,8 @@ class CallReader:
         arguments = wire.arguments_text(function.arguments)
         if not arguments:
             return
-        call.arguments.append(arguments)
+        call.first = call.first or arguments
+        call.pieces += 1
         part = self._tell(call, events)
         events.append(neutral.ToolCallDelta(arguments=arguments, choice=self._choice, part=part))
 
@@ -116,9 +118,9 @@ def _is_another(call: _Call, name: str, id_: str | None) -> bool:
     """Whether a named piece begins another call than `call`, under the same index."""
     if id_ and call.id:
         return id_ != call.id
-    if not call.arguments:
+    if call.pieces == 0:
         return False
-    return name != call.name or _is_whole("".join(call.arguments))
+    return name != call.name or (call.pieces == 1 and _is_whole(call.first))
 
 
 def _is_whole(arguments: str) -> bool:

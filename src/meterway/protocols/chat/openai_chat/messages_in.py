@@ -79,6 +79,8 @@ class _Reader:
     def _take_user(self, message: wire.Message, path: str) -> None:
         if message.content is None:
             raise required(f"{path}.content")
+        if message.content == []:
+            raise refused(f"{path}.content", "empty array. Expected at least one part.")
         mark = cache_mark(message.cache_control)
         parts = decode_content(message.content, f"{path}.content", mark)
         if message.name is None and self._ends_with_results():

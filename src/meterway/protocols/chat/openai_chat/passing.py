@@ -29,12 +29,21 @@ class _Passing(msgspec.Struct):
     error: msgspec.Raw = wire.NULL
 
 
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | dict[str, msgspec.Raw] | None = None
+
+
+class _Call(msgspec.Struct):
+    function: _Function | None = None
+
+
 class _Delta(msgspec.Struct):
     content: str | list[msgspec.Raw] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw = wire.NULL
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -54,6 +63,14 @@ class _Chunk(msgspec.Struct):
     x_groq: wire.Groq | None = None
 
 
+class _Loose(msgspec.Struct):
+    """A whole reply whose figures cannot be read."""
+
+    choices: msgspec.Raw = wire.NULL
+    error: msgspec.Raw = wire.NULL
+
+
+_decode_loose = msgspec.json.Decoder(_Loose).decode
 _decode_reply = msgspec.json.Decoder(_Passing).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
@@ -70,9 +87,12 @@ def pass_request(body: RawObject, model: str) -> bytes:
 
 
 def pass_reply(body: bytes, model: str | None) -> Seen:
-    """Read a reply that passes. Raises `BadReplyError` where it is no chat completion."""
+    """Read a reply that passes; usage of an unknown shape counts as none.
+
+    Raises `BadReplyError` where it is no chat completion.
+    """
     try:
-        reply = _decode_reply(body)
+        reply = _read(body)
         if wire.given(reply.error):
             return Seen(body=body, failure=inner_error(reply.error))
         if not wire.given(reply.choices):
@@ -82,6 +102,14 @@ def pass_reply(body: bytes, model: str | None) -> Seen:
     except UNREADABLE as error:
         raise BadReplyError(f"The upstream's reply is not a chat completion: {error}.") from None
     return Seen(body=body, usage=decode_usage(reply.usage), service_tier=reply.service_tier)
+
+
+def _read(body: bytes) -> _Passing:
+    try:
+        return _decode_reply(body)
+    except msgspec.ValidationError:
+        loose = _decode_loose(body)
+        return _Passing(choices=loose.choices, error=loose.error)
 
 
 def _renamed(data: bytes, model: str) -> bytes:
@@ -188,18 +216,19 @@ class ChatStreamReader:
             self.output_bytes += _size(delta.reasoning)
         if delta.refusal:
             self.output_bytes += _size(delta.refusal)
-        if wire.given(delta.tool_calls):
-            self.output_bytes += _arguments_size(delta.tool_calls)
+        for call in delta.tool_calls or ():
+            self.output_bytes += _call_size(call)
 
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _arguments_size(raw: msgspec.Raw) -> int:
-    calls = msgspec.json.decode(raw, type=list[wire.ToolCall])
-    functions = [call.function for call in calls if call.function is not None]
-    return sum(
-        _size(function.name or "") + _size(wire.arguments_text(function.arguments))
-        for function in functions
-    )
+def _call_size(call: _Call) -> int:
+    function = call.function
+    if function is None:
+        return 0
+    arguments = function.arguments or ""
+    if not isinstance(arguments, str):
+        return _size(function.name or "") + len(json.encode(arguments))
+    return _size(function.name or "") + _size(arguments)
