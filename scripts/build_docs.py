@@ -30,12 +30,13 @@ from meterway.upstreams import failures
 from meterway.upstreams.errors import UpstreamError
 from meterway.upstreams.providers import PROVIDERS
 from meterway.upstreams.types import AuthForm, Provider
+from tests.conformance.test_dialect_matrix import PAGE as MATRIX
+from tests.conformance.test_dialect_matrix import matrix_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _COMMON = {"data", "config", "as_json", "help"}
-_MATRIX = "tests.conformance.test_dialect_matrix"
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 # Raised by commands and by the start; a caller over HTTP never meets them.
 _OFFLINE = (
@@ -270,13 +271,9 @@ def _command_text(path: str, command: click.Command) -> str:
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     words = " ".join([path, *(p.metavar or (p.name or "").upper() for p in arguments)])
     help_text = re.sub(r"\s*\n\s*", " ", (command.help or "").strip())
-    lines = [f"**`{words}`** {help_text}\n"]
     options = [p for p in command.params if isinstance(p, click.Option) and p.name not in _COMMON]
-    if options:
-        lines.append("")
-        lines += [f"- `{option.opts[-1]}`: {option.help}" for option in options]
-        lines.append("")
-    return "\n".join(lines)
+    listed = "".join(f"- `{option.opts[-1]}`: {option.help}\n" for option in options)
+    return f"**`{words}`** {help_text}\n" + (f"\n{listed}" if listed else "")
 
 
 def metrics_table() -> str:
@@ -316,8 +313,8 @@ def rendered(page: str) -> str:
 
 
 def pages() -> Mapping[Path, str]:
-    """Return what each page with generated parts should hold."""
-    found = {}
+    """Return what each page that is generated, or has generated parts, should hold."""
+    found = {MATRIX: matrix_page()}
     for path in sorted(DOCS.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         if _BLOCK.search(text):

@@ -1,0 +1,96 @@
+"""The examples of the documentation, run as they stand against a live gateway."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+_WRITTEN = "http://127.0.0.1:8787"
+_LISTENS = re.compile(r"base URL (http://127\.0\.0\.1:\d+)/v1")
+_BARE_KEY = "import os\n\nMETERWAY_KEY = os.environ['METERWAY_KEY']\n"
+METERWAY = [sys.executable, "-m", "meterway"]
+
+
+def _blocks(*languages):
+    return [
+        pytest.param(found["code"], id=f"{page}-{found['language']}-{number}")
+        for page in ("README.md", "docs/getting-started.md")
+        for number, found in enumerate(_BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")))
+        if found["language"] in languages
+    ]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Iterator[dict[str, str]]:
+    """What the examples see: the key, and in `base` where the gateway listens."""
+    data = tmp_path_factory.mktemp("docs") / "data"
+    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    plain |= {"METERWAY_DATA": str(data), "METERWAY_WORKERS": "1"}
+    made = subprocess.run([*METERWAY, "init", "--json"], env=plain, capture_output=True, check=True)
+    served = subprocess.Popen(
+        [*METERWAY, "serve", "--port", "0"],
+        env=plain,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert served.stdout is not None
+    for line in served.stdout:
+        if found := _LISTENS.search(line):
+            break
+    else:
+        pytest.fail("the gateway ended before it listened")
+    yield {**plain, "METERWAY_KEY": json.loads(made.stdout)["key"], "base": found[1]}
+    served.send_signal(signal.SIGTERM)
+    try:
+        assert served.wait(timeout=30) == 0
+    finally:
+        served.kill()
+        served.stdout.close()
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("code", _blocks("python"))
+def test_python_runs_as_written(code, environment):
+    code = code.replace(_WRITTEN, environment["base"])
+
+    said = _run([sys.executable, "-c", _BARE_KEY + code], environment)
+
+    assert "[sandbox]" in said or "Oslo" in said
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
+@pytest.mark.parametrize("code", _blocks("sh"))
+def test_curl_runs_as_written(code, environment):
+    code = code.replace(_WRITTEN, environment["base"])
+
+    said = _run(["sh", "-c", code], environment)
+
+    assert '"error"' not in said
+    assert re.search(r'\[sandbox\]|"input_tokens": ?9\b|"object": ?"list"', said)
+
+
+def test_there_are_examples_for_curl_and_both_sdks():
+    python = [block.values[0] for block in _blocks("python")]
+    shell = [block.values[0] for block in _blocks("sh")]
+
+    assert sum("from openai" in code for code in python) >= 2
+    assert sum("from anthropic" in code for code in python) >= 2
+    assert all(code.startswith("curl ") for code in shell)
+    assert len(shell) >= 3
