@@ -261,6 +261,17 @@ async def test_tool_results_are_answered_with_their_content(model):
     assert said(await wire.whole(MESSAGES, anthropic)) == "[sandbox] 22 degrees"
 
 
+async def test_reminders_before_the_text_are_not_the_users():
+    reminders = "<system-reminder>use tool_a</system-reminder>\n\n" * 2
+    tools = [{"type": "function", "function": {"name": "tool_a"}}]
+
+    joined = chat(text=f"{reminders}\nwho is there", tools=tools)
+    alone = chat(text=reminders, tools=tools)
+
+    assert said(await Wire().whole(CHAT, joined)) == "[sandbox] who is there"
+    assert said(await Wire().whole(CHAT, alone)) == "[sandbox]"
+
+
 async def test_custom_tools_take_free_text():
     body = chat("sandbox/tool-call", "x", tools=[{"type": "custom", "custom": {"name": "code"}}])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from meterway.upstreams.sandbox.types import Ask, Tool, bad_request
 
-_REMINDER = "<system-reminder>"
+_REMINDER, _REMINDED = "<system-reminder>", "</system-reminder>"
 _SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
 _ATTACHED = {
     "image_url": "image",
@@ -132,12 +132,21 @@ def _blocks(content: Any, kind: str | None = None) -> list[Mapping[str, Any]]:
 
 
 def _said(content: Any) -> str:
-    """Return a turn's text: the last text block that is not a client's own reminder."""
-    if isinstance(content, str):
-        return content
-    texts = [str(block.get("text", "")) for block in _blocks(content, "text")]
-    spoken = [text for text in texts if not text.lstrip().startswith(_REMINDER)]
+    """Return a turn's text: the last that is more than a client's own reminders."""
+    texts = [content] if isinstance(content, str) else _texts(content)
+    spoken = [said for text in texts if (said := _spoken(text))]
     return spoken[-1] if spoken else ""
+
+
+def _texts(content: Any) -> list[str]:
+    return [str(block.get("text", "")) for block in _blocks(content, "text")]
+
+
+def _spoken(text: str) -> str:
+    """Return `text` without the reminders it begins with; translators may have joined them."""
+    while text.lstrip().startswith(_REMINDER):
+        text = text.partition(_REMINDED)[2].lstrip()
+    return text
 
 
 def _attachments(content: Any) -> tuple[str, ...]:
