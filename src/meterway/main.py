@@ -43,18 +43,23 @@ def _run(settings: Settings, place: Workplace) -> int:
         ready = partial(build, settings, node=index, counter=place.counter)
         run_worker(name, ready, listening, limits_of(settings), settings.shutdown_grace)
 
+    def count() -> None:
+        log.configure(settings.log_level, settings.log_format, facts={"process": "counter"})
+        listening.close()
+        serve_counter(place.counter)
+
     with listen(settings.host, settings.port) as listening:
         roles = [
             Role(name=f"worker-{index}", work=partial(work, index))
             for index in range(settings.workers)
         ]
-        count = partial(serve_counter, place.counter)
         roles.append(Role(name="counter", work=count, essential=False, last=True))
         _announce(settings, listening.getsockname()[1])
         metrics.forget_gauges(place.figures, metrics.PARENT)  # it only forks, and measures nothing
         policy = Policy(grace=settings.shutdown_grace + _AFTER_GRACE)
         ended = partial(metrics.forget_gauges, place.figures)
-        return Supervisor(roles, policy, ended).run()
+        # With a socket left open clients would wait in its queue for an answer nobody gives.
+        return Supervisor(roles, policy, ended=ended, stopping=listening.close).run()
 
 
 def _announce(settings: Settings, port: int) -> None:

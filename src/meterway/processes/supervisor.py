@@ -60,17 +60,23 @@ class _Post:
 
 
 class Supervisor:
-    """Runs `roles` until a signal says stop; `ended` hears the name of each process that ends."""
+    """Runs `roles` until a signal says stop.
+
+    `ended` hears the name of each process that ends; `stopping` is called when the end begins.
+    """
 
     def __init__(
         self,
         roles: Sequence[Role],
-        policy: Policy = Policy(),  # noqa: B008 - an immutable value
-        ended: Callable[[str], None] = lambda name: None,  # noqa: ARG005 - the shape of a listener
+        policy: Policy,
+        *,
+        ended: Callable[[str], None],
+        stopping: Callable[[], None],
     ) -> None:
         self._posts = [_Post(role) for role in roles]
         self._policy = policy
         self._ended = ended
+        self._tell_stopping = stopping
         self._stopping = False
         self._told = False
         self._deadline = float("inf")
@@ -144,6 +150,7 @@ class Supervisor:
 
     def _begin_stop(self) -> None:
         self._stopping = True
+        self._tell_stopping()
         self._deadline = time.monotonic() + self._policy.grace
         self._send(signal.SIGTERM, [post for post in self._posts if not post.role.last])
 

@@ -19,7 +19,7 @@ from meterway.kit.errors import MeterwayError
 _PREFIX = "meterway-run-"
 _LOCK = "lock"
 _BACKLOG = 2048
-_TAKEOVER_SECONDS = 3.0
+_TAKEOVER_SECONDS = 1.0
 
 
 class ListenError(MeterwayError):
@@ -76,7 +76,7 @@ def _sweep() -> None:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at `host`:`port`; port 0 picks a free one.
 
-    Waits a few seconds for a predecessor to let go of the address. Raises `ListenError`.
+    Waits a moment for a predecessor to let go of the address. Raises `ListenError`.
     """
     deadline = time.monotonic() + _TAKEOVER_SECONDS
     while True:
