@@ -74,7 +74,7 @@ def authority(url: Url) -> str:
 
 
 def line_end(url: Url) -> bytes:
-    """Return the bytes of a head between method and first header, made once for each address.
+    """Return the bytes of a head between method and first header.
 
     Raises `ValueError` where target or host would break the request line.
     """
@@ -90,26 +90,21 @@ def line_end(url: Url) -> bytes:
     return b" %b HTTP/1.1\r\nhost: %b\r\n" % (url.target.encode(), name)
 
 
-def request_head(method: str, end_of_line: bytes, headers: Headers, length: int) -> bytes:
-    r"""Return a whole request head, blank line included, asking for an uncompressed answer.
+def fixed_head(method: str, url: Url, headers: Headers) -> bytes:
+    r"""Return what the heads of all such requests begin with: everything but the length.
 
-    `end_of_line` comes from `line_end`. Raises `ValueError` as `check_headers` does.
+    An uncompressed answer is asked for, unless `headers` say otherwise. Raises `ValueError`
+    for what would not be one well-formed HTTP/1.1 head.
     """
-    parts = [_METHODS.get(method) or check_method(method), end_of_line]
-    plain = b"accept-encoding: identity\r\n"
-    for name, value in headers:
-        if name not in _known_names:
-            _learn_name(name)
-        if name == b"accept-encoding":
-            plain = b""
-        parts.append(name + b": " + value + b"\r\n")
-    parts.append(plain)
+    check_headers(headers)
+    fields = [name + b": " + value + b"\r\n" for name, value in headers]
+    if not any(name == b"accept-encoding" for name, _ in headers):
+        fields.append(b"accept-encoding: identity\r\n")
+    return b"".join([check_method(method), line_end(url), *fields])
+
+
+def length_field(method: str, length: int) -> bytes:
+    r"""Return the end of a head: the body's length where one is due, and the blank line."""
     if length or method not in _WITHOUT_LENGTH:
-        parts.append(b"content-length: %d\r\n\r\n" % length)
-    else:
-        parts.append(b"\r\n")
-    head = b"".join(parts)
-    lines = len(headers) + 3 + (plain != b"") + (length > 0 or method not in _WITHOUT_LENGTH)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        check_headers(headers)
-    return head
+        return b"content-length: %d\r\n\r\n" % length
+    return b"\r\n"

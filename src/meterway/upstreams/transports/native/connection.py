@@ -257,8 +257,9 @@ class Connection(asyncio.Protocol):
     def _complete(self, response: NativeResponse) -> None:
         self._response = None
         response.end(None)
-        self.resume()
-        self._since = self._loop.time()
+        if self._paused:
+            self.resume()
+        self._since = self._heard or self._since
         self._reused = True
         if not (self._keep and self.usable() and self._owner.free(self)):
             self.abort()

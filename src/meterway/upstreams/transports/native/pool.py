@@ -9,16 +9,18 @@ from meterway.upstreams.errors import (
     CutConnectionError,
     TransportError,
 )
-from meterway.upstreams.transport import Outgoing, Response, Url
+from meterway.upstreams.transport import Headers, Outgoing, Response, Url
 from meterway.upstreams.transports.decoding import DECODED_LIMIT, coding_of, plain
-from meterway.upstreams.transports.heads import line_end, request_head
+from meterway.upstreams.transports.heads import fixed_head, length_field
 from meterway.upstreams.transports.native.connection import (
     Connection,
-    Outcome,
     StaleConnectionError,
 )
+from meterway.upstreams.transports.native.response import NativeResponse
 
-_REMEMBERED = 4096
+_REMEMBERED = 1024
+
+Sort = tuple[str, Url, Headers]  # requests that differ in nothing but their body
 
 
 class Origin:
@@ -80,7 +82,7 @@ class NativeTransport:
         self._keep_idle = keep_idle
         self._stale_window = stale_window
         self._decoded_limit = decoded_limit
-        self._addresses: dict[Url, tuple[Origin, bytes]] = {}
+        self._sorts: dict[Sort, tuple[Origin, bytes]] = {}
         self._origins: dict[tuple[str, str, int], Origin] = {}
         self._open: set[Connection] = set()
         self._closed = False
@@ -96,20 +98,40 @@ class NativeTransport:
         Raises a `TransportError` when the exchange breaks and `ValueError` for a request that
         cannot be sent as HTTP. A cancelled call frees its connection.
         """
-        origin, end_of_line = self._addresses.get(request.url) or self._address(request.url)
-        head = request_head(request.method, end_of_line, request.headers, len(request.body))
+        method, url = request.method, request.url
+        sort = (method, url, tuple(request.headers))
+        origin, fixed = self._sorts.get(sort) or self._learn(sort)
+        head = fixed + length_field(method, len(request.body))
         connection = origin.take()
         if connection is None:
             connection = await self._connect(origin, request.timeouts.connect)
-        outcome = await _answer(connection, head, request)
+        waiter = connection.exchange(head, request)
+        try:
+            outcome = await waiter
+        except BaseException:
+            connection.forsake(waiter)
+            raise
+        if isinstance(outcome, NativeResponse):
+            return await self._plain(outcome) if coding_of(outcome.headers) else outcome
         if isinstance(outcome, StaleConnectionError):
-            connection = await self._connect(origin, request.timeouts.connect)
-            outcome = await _answer(connection, head, request)
+            return await self._again(head, origin, request)
+        raise outcome
+
+    async def _again(self, head: bytes, origin: Origin, request: Outgoing) -> Response:
+        """Send once more on a fresh connection what a stale one did not take."""
+        connection = await self._connect(origin, request.timeouts.connect)
+        waiter = connection.exchange(head, request)
+        try:
+            outcome = await waiter
+        except BaseException:
+            connection.forsake(waiter)
+            raise
         if isinstance(outcome, TransportError):
             raise outcome
-        if coding_of(outcome.headers):
-            return await plain(outcome, self._decoded_limit)
-        return outcome
+        return await self._plain(outcome)
+
+    async def _plain(self, response: NativeResponse) -> Response:
+        return await plain(response, self._decoded_limit)
 
     async def close(self) -> None:
         """Close every connection; what is under way ends as cut."""
@@ -119,17 +141,19 @@ class NativeTransport:
         while self._open:  # noqa: ASYNC110 - aborted sockets are gone within a turn of the loop
             await asyncio.sleep(0)
 
-    def _address(self, url: Url) -> tuple[Origin, bytes]:
-        """Remember what every request to `url` needs."""
-        end_of_line = line_end(url)
-        if len(self._addresses) >= _REMEMBERED:  # a forgotten origin's connections expire
-            self._addresses.clear()
+    def _learn(self, sort: Sort) -> tuple[Origin, bytes]:
+        """Remember what every request of this sort needs."""
+        method, url, headers = sort
+        fixed = fixed_head(method, url, headers)
+        if len(self._sorts) >= _REMEMBERED:
+            self._sorts.clear()
+        if len(self._origins) >= _REMEMBERED:  # a forgotten origin's connections expire
             self._origins.clear()
         key = (url.scheme, url.host, url.port)
         if key not in self._origins:
             self._origins[key] = Origin(url, self._open, self._max_idle)
-        self._addresses[url] = self._origins[key], end_of_line
-        return self._addresses[url]
+        self._sorts[sort] = learned = self._origins[key], fixed
+        return learned
 
     async def _connect(self, origin: Origin, seconds: float) -> Connection:
         loop = asyncio.get_running_loop()
@@ -188,12 +212,3 @@ def default_context(ca_file: str | None = None) -> ssl.SSLContext:
         context.load_verify_locations(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-async def _answer(connection: Connection, head: bytes, request: Outgoing) -> Outcome:
-    waiter = connection.exchange(head, request)
-    try:
-        return await waiter
-    except BaseException:
-        connection.forsake(waiter)
-        raise
