@@ -66,7 +66,7 @@ def configure(
     """
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
-    text = form == "text" or (form == "auto" and out.isatty())
+    text = is_text(form, out)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -85,6 +85,11 @@ def configure(
     root = logging.getLogger()
     root.handlers = [_Bridge()]
     root.setLevel(max(number, logging.WARNING))
+
+
+def is_text(form: Literal["auto", "json", "text"], out: TextIO | None = None) -> bool:
+    """Whether events are written as text: always or never, or where `out` is a terminal."""
+    return form == "text" or (form == "auto" and (out or sys.stderr).isatty())
 
 
 def _text_renderer(out: TextIO) -> structlog.types.Processor:

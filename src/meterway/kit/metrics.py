@@ -8,6 +8,7 @@ up costs more than counting.
 """
 
 import os
+from bisect import bisect_left
 from pathlib import Path
 
 from prometheus_client import (
@@ -69,6 +70,33 @@ HELD_BYTES = Gauge(
 RESIDENT_BYTES = Gauge(
     "meterway_resident_bytes", "Memory of each process.", multiprocess_mode="liveall"
 )
+
+
+class Durations:
+    """Adds up seconds for one labelled histogram and tells it in bulk, by `flush`.
+
+    `Histogram.observe` costs as much as a tenth of a whole call; a bisection costs little.
+    """
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._bounds: list[float] = histogram._upper_bounds  # noqa: SLF001 - no public way in bulk
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def flush(self) -> None:
+        """Tell the histogram what came together."""
+        for bucket, number in zip(self._histogram._buckets, self._counts, strict=True):  # noqa: SLF001 - see above
+            if number:
+                bucket.inc(number)
+        self._histogram._sum.inc(self._sum)  # noqa: SLF001 - see above
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
 
 
 def name_process(name: str) -> None:

@@ -47,7 +47,7 @@ class Gateway:
         self._tasks = Tasks()
         self._engine = open_engine(settings.database)
         self._counter = TokenCounter(RemoteCounting(counter))
-        self._relaying = Relaying(settings, self._engine, clock, self._counter)
+        self._relaying = Relaying(settings, self._engine, clock, self._counter, f"worker-{node}")
         pepper = secret_file.load(settings.secret_path).pepper
         authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
         self._watcher = versions.Watcher(

@@ -11,9 +11,9 @@ from meterway.catalog.families import family_of
 from meterway.catalog.service import Catalog
 from meterway.catalog.types import Model
 from meterway.db.engine import reading
-from meterway.kit import secret_file
+from meterway.kit import log, secret_file
 from meterway.kit.clock import Clock
-from meterway.processes.tally import count, write
+from meterway.processes.tally import Figures, call_log
 from meterway.protocols.chat.codecs import CODECS
 from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.exchange import Exchange
@@ -43,7 +43,12 @@ class Relaying:
     """
 
     def __init__(
-        self, settings: Settings, engine: AsyncEngine, clock: Clock, counter: TokenCounter
+        self,
+        settings: Settings,
+        engine: AsyncEngine,
+        clock: Clock,
+        counter: TokenCounter,
+        process: str,
     ) -> None:
         self.loaded = False
         self.catalog = Catalog()
@@ -61,7 +66,9 @@ class Relaying:
             Exchange(transports, CODECS, clock), self._health, clock, _retry_policy(settings)
         )
         router = Router((), self.catalog, self._health)
-        self.gate = Gate(unchanged, router, Till(clock, (count, write)), attempts)
+        as_json = not log.is_text(settings.log_format)
+        log_call = call_log(settings.log_level, as_json=as_json, process=process)
+        self.gate = Gate(unchanged, router, Till(clock, (Figures(), log_call)), attempts)
         self._listed: tuple[Router, list[Model]] = (router, [])
 
     async def refresh(self) -> None:

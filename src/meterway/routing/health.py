@@ -7,7 +7,7 @@ a time, and half-open when that time is over: one call may probe, and its outcom
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
 import msgspec
@@ -16,6 +16,7 @@ from meterway.kit.clock import Clock
 from meterway.upstreams.types import Route
 
 _KEPT = 4096
+_NOTHING_TO_CLAIM = nullcontext()
 _Key: TypeAlias = tuple[int, str, str | None]
 
 
@@ -46,6 +47,11 @@ class Health:
         self._breaker = breaker
         self._circuits: dict[_Key, _Circuit] = {}
 
+    @property
+    def troubled(self) -> bool:
+        """Whether any route failed lately; where none did, nothing else need be asked."""
+        return bool(self._circuits)
+
     def cooling(self, route: Route) -> float:
         """Seconds until `route` may be tried; 0 when it may be tried now."""
         if not self._circuits:
@@ -61,9 +67,12 @@ class Health:
             return self._breaker.first
         return max(left, 0.0)
 
-    @contextmanager
-    def trial(self, route: Route) -> Iterator[None]:
+    def trial(self, route: Route) -> AbstractContextManager[None]:
         """Claim the probes of half-open circuits for the time of one attempt."""
+        return self._probe(route) if self._circuits else _NOTHING_TO_CLAIM
+
+    @contextmanager
+    def _probe(self, route: Route) -> Iterator[None]:
         found = [circuit for key in _keys(route) if (circuit := self._circuits.get(key))]
         for circuit in found:
             circuit.probing = True

@@ -82,8 +82,10 @@ class Router:
 
     def permit(self, model: str, allows: Allows) -> None:
         """Raise `ModelNotAllowedError` unless `allows` the model, by its name or its family."""
+        if allows(model, None):
+            return
         known = self._catalog.find(model)
-        if allows(model, None) or (known is not None and allows(known.id, known.family)):
+        if known is not None and allows(known.id, known.family):
             return
         message = f"This key is not allowed to use the model `{model}`."
         raise ModelNotAllowedError(message, param="model")
@@ -99,6 +101,8 @@ class Router:
             targets = self._remember(model)
         self._turn += 1
         routes = list(self._routes(targets, dialect))
+        if not self._health.troubled:
+            return routes
         waits = [self._health.cooling(route) for route in routes]
         if not any(waits):
             return routes
