@@ -1,11 +1,11 @@
-"""Fixtures for the tests of every slice: databases built by running the migrations."""
+"""Fixtures for the tests of every slice: databases built by migrations, and live gateways."""
 
 import asyncio
 import itertools
 import shutil
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from meterway.db import schema
 from meterway.db.engine import address, open_engine, sqlite_url
+from tests.factories.gateways import Gateway
 
 _numbers = itertools.count(1)
 
@@ -117,3 +118,24 @@ async def engine(request, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     made = open_engine(url)
     yield made
     await made.dispose()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Gateway:
+    """An installation that was set up and never started, to be copied."""
+    return Gateway(tmp_path_factory.mktemp("installed")).init()
+
+
+@pytest.fixture(scope="session")
+def new_gateway(installed: Gateway, tmp_path_factory) -> Iterator[Callable[..., Gateway]]:
+    """Make a gateway that was set up and not started, given its environment; ended at the end."""
+    made: list[Gateway] = []
+
+    def make(**environ: str) -> Gateway:
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), **environ).init(installed)
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        assert gateway.stop() in {0, None}

@@ -1,0 +1,122 @@
+"""A gateway as its operator runs it: a data folder, the command line, real processes, a port."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from meterway.bench import processes
+
+_METERWAY = (sys.executable, "-m", "meterway")
+_LISTENS = re.compile(r"base URL (http://127\.0\.0\.1:[1-9]\d*)/v1\n")
+_DEADLINE = 30.0
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = _DEADLINE) -> T:
+    """Look again and again until `look` returns something true; fail after `seconds`."""
+    deadline, pause = time.monotonic() + seconds, threading.Event()
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        pause.wait(0.01)
+    return found
+
+
+class Gateway:
+    """One installation in `folder`, and its processes once it was started.
+
+    `environ` is all its processes see besides what finds programs and the home folder.
+    """
+
+    def __init__(self, folder: Path, **environ: str) -> None:
+        self.data = folder / "data"
+        self.log = folder / "gateway.log"
+        self.key = ""
+        self.base = ""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        self._environ = {**kept, "METERWAY_DATA": str(self.data), "METERWAY_WORKERS": "1"} | environ
+        self._process: subprocess.Popen[str] | None = None
+
+    def init(self, template: "Gateway | None" = None) -> "Gateway":
+        """Set the installation up, or copy one that was; know its first key."""
+        if template is None:
+            self.key = self.run("init")["key"]
+        else:
+            shutil.copytree(template.data, self.data)
+            self.key = template.key
+        return self
+
+    def run(self, *arguments: str) -> Any:
+        """Run a command that must succeed; return its answer."""
+        done = subprocess.run(
+            [*_METERWAY, *arguments, "--json"],
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_DEADLINE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def start(self) -> "Gateway":
+        """Serve on a free port; return once calls are answered."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*_METERWAY, "serve", "--port", "0"],
+                env=self._environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:  # ends when the process does
+            if found := _LISTENS.search(line):
+                self.base = found[1]
+                return self
+        raise AssertionError(f"the gateway ended before it listened: {self.log.read_text()}")
+
+    def stop(self) -> int | None:
+        """End it as its operator would; return its exit status, None where it never ran."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(timeout=_DEADLINE)
+        finally:
+            process.kill()
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def worker(self) -> int | None:
+        """Return the process that serves calls, None while there is none."""
+        assert self._process is not None
+        for pid in processes.descendants(self._process.pid):
+            if processes.command_line(pid).startswith("meterway worker"):
+                return pid
+        return None
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the facts of every event called `name` that was logged so far."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        known = [json.loads(line) for line in lines if line.startswith("{")]
+        return [event for event in known if event["event"] == name]
+
+    def calls(self, number: int, after: int = 0) -> list[dict[str, Any]]:
+        """Wait until `number` calls have ended since the first `after`; return them."""
+
+        def found() -> list[dict[str, Any]] | None:
+            ended = self.events("call.ended")[after:]
+            return ended if len(ended) >= number else None
+
+        return wait_for(found, f"{number} calls in the log")
