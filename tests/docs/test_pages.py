@@ -1,13 +1,16 @@
 """The documentation against the product: nothing missing, nothing old, no link astray."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from meterway.cli.declared import from_settings
 from meterway.edge.platform.openapi import document
-from meterway.settings import ChannelTable, Settings
+from meterway.routing import checks
+from meterway.settings import ChannelTable, Settings, load
 from meterway.upstreams.providers import PROVIDERS
 from meterway.upstreams.sandbox.behaviour import BEHAVIOURS, PREFIX
 from scripts import build_docs
@@ -60,6 +63,29 @@ def test_every_setting_has_a_meaning_and_its_variables():
     for name, field in ChannelTable.model_fields.items():
         assert field.description, name
         assert f"| `{name}` |" in page
+
+
+@pytest.mark.parametrize("language", ["toml", "yaml"])
+def test_examples_of_settings_files_can_be_used(language, tmp_path):
+    found = re.search(rf"```{language}\n(.*?)```", _page("configuration.md"), re.DOTALL)
+    assert found is not None
+    file = tmp_path / f"settings.{language}"
+    file.write_text(found[1], encoding="utf-8")
+    asked = dict.fromkeys(re.findall(r"\$\{(\w+)\}", found[1]), "sqlite:///x.db")
+
+    settings = load({}, environ=asked, config=file)
+
+    assert settings.host == "0.0.0.0"
+    assert settings.channels[0].name == "main"
+    for channel in from_settings(settings.channels):
+        checks.check(channel, PROVIDERS[channel.provider])
+
+
+def test_examples_of_bodies_are_json():
+    found = re.findall(r"```json\n(.*?)```", _page("api.md"), re.DOTALL)
+
+    assert len(found) >= 3
+    assert all(isinstance(json.loads(text), dict) for text in found)
 
 
 def test_variables_in_the_docs_are_those_that_are_read():
@@ -142,7 +168,7 @@ def test_every_sandbox_model_is_told():
 
 def _events() -> set[str]:
     """Return the events the product logs: texts given to a logger, or to a field `event`."""
-    found = set()
+    found: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
