@@ -101,6 +101,12 @@ def test_a_tool_block_never_comes_before_message_start():
     assert judged_stream(stream)[0]["message"]["model"] == "claude-opus-5"
 
 
+def test_a_stream_that_says_nothing_still_starts_with_message_start():
+    events = judged_stream(write_stream(END, CLOSED))
+
+    assert [e["type"] for e in events] == ["message_start", "message_delta", "message_stop"]
+
+
 def test_arguments_arrive_whole_and_input_starts_empty():
     stream = write_stream(OPENED, opened(0), args(0, '{"a"'), args(0, ":1}"), CALLED, CLOSED)
 
