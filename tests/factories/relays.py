@@ -2,6 +2,7 @@
 
 import json
 from contextlib import aclosing
+from typing import Any
 
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
@@ -9,6 +10,7 @@ from meterway.kit.json import decode_top
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codecs import CODECS
 from meterway.protocols.dialects import Dialect
+from meterway.protocols.usage import Usage
 from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.exchange import Exchange
 from meterway.relay.pipeline import Gate, relay, unchanged
@@ -53,12 +55,19 @@ class Relay:
         attempts = Attempts(exchange, self.health, self.clock, policy or RetryPolicy())
         self.gate = Gate(unchanged, router, Till(self.clock, [self.records.append]), attempts)
 
-    async def start(self, body: dict, dialect: Dialect = Dialect.OPENAI_CHAT):
+    @property
+    def usage(self) -> Usage:
+        """The usage of the call that was settled last."""
+        usage = self.records[-1].usage
+        assert usage is not None
+        return usage
+
+    async def start(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT):
         """Relay one call up to its first bytes."""
         call = Call(1, CODECS[dialect], decode_top(json.dumps(body).encode()))
         return await relay(call, CALLER, self.gate)
 
-    async def run(self, body: dict, dialect: Dialect = Dialect.OPENAI_CHAT) -> bytes:
+    async def run(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT) -> bytes:
         """Relay one call to its end and return all the client's bytes."""
         reply = await self.start(body, dialect)
         async with aclosing(reply.chunks()) as chunks:

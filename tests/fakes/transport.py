@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from meterway.upstreams.transport import Outgoing
 
@@ -15,7 +16,9 @@ class ScriptedResponse:
     An awaitable factory among the chunks (a callable) is awaited before going on.
     """
 
-    def __init__(self, status: int = 200, chunks: Sequence = (), headers: Sequence = JSON) -> None:
+    def __init__(
+        self, status: int = 200, chunks: Sequence[Any] = (), headers: Sequence[Any] = JSON
+    ) -> None:
         self.status = status
         self.headers = list(headers)
         self.closed = False
@@ -56,12 +59,12 @@ class ScriptedTransport:
     async def close(self) -> None:
         pass
 
-    def body(self, number: int = -1) -> dict:
+    def body(self, number: int = -1) -> Any:
         """What was sent in one request, decoded."""
         return json.loads(self.sent[number].body)
 
 
-def whole(body: object, status: int = 200, headers: Sequence = ()) -> ScriptedResponse:
+def whole(body: object, status: int = 200, headers: Sequence[Any] = ()) -> ScriptedResponse:
     """A whole JSON answer."""
     return ScriptedResponse(status, [json.dumps(body).encode()], [*JSON, *headers])
 

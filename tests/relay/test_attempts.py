@@ -107,7 +107,6 @@ async def test_a_second_pass_waits_and_then_tries_again():
 
 async def test_a_wait_the_upstream_asks_for_is_honoured_when_short():
     relay = Relay(_no(503, retry_after="2"), whole(REPLY), breaker=Breaker(threshold=9))
-    relay.health.failed = lambda route, **why: None
 
     await relay.run(ASK)
 
@@ -206,7 +205,7 @@ async def test_an_upstream_that_ignores_the_wish_for_a_stream_is_told_as_one():
 
     assert b'"content":"hello"' in body
     assert body.endswith(b"data: [DONE]\n\n")
-    assert relay.records[0].usage.total_output == 2
+    assert relay.usage.total_output == 2
 
 
 async def test_a_part_one_dialect_lacks_is_tried_where_the_other_has_it():
@@ -228,7 +227,7 @@ async def test_a_part_no_route_can_say_is_refused_by_its_path():
     with pytest.raises(UnsupportedContentError) as caught:
         await relay.run(ask)
 
-    assert caught.value.param.startswith("messages[0].content[0]")
+    assert (caught.value.param or "").startswith("messages[0].content[0]")
     assert relay.transport.sent == []
 
 
