@@ -142,7 +142,9 @@ def test_refused_fields_are_left_out_and_named(name, refused):
 
     assert encoded.body == b'{"model":"m","unknown":{"a":[1, 2]}}'
     assert sorted(encoded.dropped) == refused
-    wire = sent(outgoing(route(name, CHAT), body, {}, stream=False))
+    request = outgoing(route(name, CHAT), body, {}, stream=False)
+    wire = sent(request)
+    assert request.dropped == encoded.dropped
     assert wire.body == encoded.body
 
 

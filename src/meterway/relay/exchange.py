@@ -57,13 +57,16 @@ class Exchange:
 
     def _request(self, call: Call, route: Route, record: CallRecord) -> Outgoing:
         codec, facts = self._codecs[route.dialect], call.facts
+        dropped: tuple[str, ...] = ()
         if codec is call.codec:
             body = codec.pass_request(call.body, route.model)
         else:
             encoded = codec.encode_request(call.request, route.model)
-            body, record.dropped = encoded.body, encoded.dropped
+            body, dropped = encoded.body, encoded.dropped
         record.input_bytes = len(body)
-        return outgoing(route, body, call.headers, stream=facts.stream)
+        request = outgoing(route, body, call.headers, stream=facts.stream)
+        record.dropped = dropped + request.dropped
+        return request
 
     async def _accept(self, call: Call, route: Route, response: Response) -> Answer:
         codec = self._codecs[route.dialect]

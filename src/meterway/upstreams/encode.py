@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+import msgspec
+
 import meterway
 from meterway.kit.json import decode_top
 from meterway.kit.json import encode as encode_json
@@ -24,11 +26,14 @@ def outgoing(route: Route, body: bytes, headers: Mapping[str, str], *, stream: b
     """Return the request that makes one attempt over `route`.
 
     `headers` are those of the call that its dialect lets travel on (`anthropic-version`,
-    `anthropic-beta`); fields the provider refuses or calls otherwise are adapted in `body`.
+    `anthropic-beta`); fields the provider refuses are left out of `body` and named in `dropped`,
+    fields it calls otherwise are renamed.
     """
     provider = route.channel.provider
     path = provider.speaks[route.dialect]
-    return _request(route, path, adapted(provider, body).body, headers, stream=stream)
+    encoded = adapted(provider, body)
+    request = _request(route, path, encoded.body, headers, stream=stream)
+    return msgspec.structs.replace(request, dropped=encoded.dropped) if encoded.dropped else request
 
 
 def counting(route: Route, body: bytes, headers: Mapping[str, str]) -> Outgoing | None:

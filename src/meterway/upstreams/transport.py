@@ -36,13 +36,17 @@ class Url(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to an upstream: body whole, length known; the transport adds host and length."""
+    """A request to an upstream: body whole, length known; the transport adds host and length.
+
+    `dropped` names fields of the caller's that were left out because the provider refuses them.
+    """
 
     url: Url
     headers: Headers
     body: bytes
     method: str = "POST"
     timeouts: Timeouts = Timeouts()
+    dropped: tuple[str, ...] = ()
 
 
 class Response(Protocol):
