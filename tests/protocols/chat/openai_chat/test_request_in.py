@@ -255,6 +255,18 @@ def test_signed_and_encrypted_reasoning_comes_back_as_it_was_sent():
     )
 
 
+def test_a_signature_ends_its_part_where_items_have_no_index():
+    details = [
+        {"type": "reasoning.text", "text": "a", "signature": "s1"},
+        {"type": "reasoning.text", "text": "b", "signature": "s2"},
+    ]
+
+    request = decode(messages=[{"role": "assistant", "reasoning_details": details}])
+
+    signed = [(part.text, part.signature) for part in request.messages[0].parts]  # type: ignore[union-attr]  # the wrong kind fails the test
+    assert signed == [("a", "s1"), ("b", "s2")]
+
+
 def test_images_in_a_tools_result_are_kept():
     image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     messages = [ASK, {"role": "tool", "tool_call_id": "c", "content": [image]}]

@@ -196,6 +196,34 @@ def test_a_call_is_opened_before_its_arguments_and_after_the_stream():
     assert names[:3] == ["Opened", "ToolCallOpened", "ToolCallDelta"]
 
 
+def test_parallel_calls_without_arguments_are_all_told():
+    parts = parts_of(
+        call(index=0, id="a", function={"name": "f", "arguments": ""}),
+        call(index=1, id="b", function={"name": "g", "arguments": ""}),
+    )
+
+    assert parts == (
+        neutral.ToolCall(id="a", name="f", arguments=""),
+        neutral.ToolCall(id="b", name="g", arguments=""),
+    )
+
+
+def test_reasoning_details_of_another_index_are_another_part():
+    first = {"type": "reasoning.text", "text": "a", "index": 0}
+    second = {"type": "reasoning.summary", "summary": "b", "index": 1}
+
+    parts = parts_of(delta(reasoning_details=[first]), delta(reasoning_details=[second]))
+
+    assert parts == (neutral.Thinking(text="a"), neutral.Thinking(text="b"))
+
+
+@pytest.mark.parametrize("stream", [b"", b": hello\n\n", data(choices=[])])
+def test_a_stream_cut_before_any_choice_is_not_closed(stream):
+    events = events_of(stream)
+
+    assert not any(isinstance(event, neutral.Closed) for event in events)
+
+
 def test_the_deprecated_function_call_is_a_call():
     parts = parts_of(
         delta(function_call={"name": "f", "arguments": ""}),
