@@ -175,6 +175,22 @@ def test_an_error_in_a_200_is_a_failure():
             },
             Usage(input=3, reasoning=4),
         ),
+        (
+            {
+                "input_tokens": 23000,
+                "output_tokens": 1000,
+                "iterations": [
+                    {
+                        "type": "compaction",
+                        "input_tokens": 180000,
+                        "cache_read_input_tokens": 9,
+                        "output_tokens": 3500,
+                    },
+                    {"type": "message", "input_tokens": 23000, "output_tokens": 1000},
+                ],
+            },
+            Usage(input=203000, cache_read=9, output=4500),
+        ),
         ({"input_tokens": -3, "output_tokens": -4}, Usage()),
         ({}, None),
         (None, None),

@@ -1,9 +1,11 @@
 """Anthropic's usage object and the token classes it means.
 
-`input_tokens` excludes cache reads and writes; `output_tokens` includes thinking. Source:
-https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+`input_tokens` excludes cache reads and writes; `output_tokens` includes thinking. Sources:
+https://platform.claude.com/docs/en/build-with-claude/prompt-caching and, for `iterations`,
+https://platform.claude.com/docs/en/build-with-claude/compaction-threshold
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from meterway.protocols.chat.anthropic_messages import wire
@@ -17,15 +19,26 @@ class Tally:
     """Usage as it arrives: reports are cumulative, so a later one replaces, and never doubles.
 
     Input counts only grow (a final report of 0 does not take back what was reported before);
-    the output count is the last one reported.
+    the output count is the last one reported. Compactions of the context, which the vendor bills
+    and leaves out of its totals, are added to them.
     """
 
-    __slots__ = ("_details", "_output", "_read", "_seen", "_split", "_uncached", "_written")
+    __slots__ = (
+        "_compacted",
+        "_details",
+        "_output",
+        "_read",
+        "_seen",
+        "_split",
+        "_uncached",
+        "_written",
+    )
 
     def __init__(self) -> None:
         self._seen = False
         self._uncached = self._read = self._written = self._output = self._details = 0
         self._split: wire.CacheCreation | None = None
+        self._compacted: tuple[Usage, ...] = ()
 
     def add(self, report: wire.Usage | None) -> None:
         """Take one usage object; fields it lacks keep their value."""
@@ -42,6 +55,8 @@ class Tally:
             self._output = max(report.output_tokens, 0)
         if report.output_tokens_details is not None:
             self._details = report.output_tokens_details.thinking_tokens
+        if report.iterations is not None:
+            self._compacted = tuple(_compactions(report.iterations))
 
     def usage(self) -> Usage | None:
         """Return what was used so far, None before the first report.
@@ -54,7 +69,7 @@ class Tally:
         short = max(self._split.ephemeral_5m_input_tokens, 0) if self._split else 0
         written = max(self._written, hour + short)
         reasoning = min(max(self._details, 0), self._output)
-        return Usage(
+        total = Usage(
             input=self._uncached,
             cache_read=self._read,
             cache_write_5m=written - hour,
@@ -62,6 +77,28 @@ class Tally:
             output=self._output - reasoning,
             reasoning=reasoning,
         )
+        return _sum(total, *self._compacted) if self._compacted else total
+
+
+def _compactions(iterations: list[wire.Iteration]) -> Iterator[Usage]:
+    for step in iterations:
+        if step.type == "compaction":
+            used = decode_usage(
+                wire.Usage(
+                    input_tokens=step.input_tokens,
+                    output_tokens=step.output_tokens,
+                    cache_creation_input_tokens=step.cache_creation_input_tokens,
+                    cache_read_input_tokens=step.cache_read_input_tokens,
+                    cache_creation=step.cache_creation,
+                )
+            )
+            if used is not None:
+                yield used
+
+
+def _sum(*usages: Usage) -> Usage:
+    names = Usage.__struct_fields__
+    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in names})
 
 
 def decode_usage(report: wire.Usage | None) -> Usage | None:

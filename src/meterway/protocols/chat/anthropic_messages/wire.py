@@ -125,6 +125,17 @@ class OutputTokensDetails(msgspec.Struct):
     thinking_tokens: int = 0
 
 
+class Iteration(msgspec.Struct):
+    """What one step of a call used; only those of type "compaction" stand outside the totals."""
+
+    type: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+
+
 class Usage(msgspec.Struct):
     """What a call used; a stream reports it in two events, the later one cumulative."""
 
@@ -134,6 +145,7 @@ class Usage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputTokensDetails | None = None
+    iterations: list[Iteration] | None = None
     service_tier: str | None = None
 
 
