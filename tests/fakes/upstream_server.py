@@ -93,8 +93,8 @@ class UpstreamServer:
     """A server on 127.0.0.1; use it as an async context manager.
 
     `tls` makes it speak HTTPS (see `trustme` for certificates). `read_requests=False` accepts
-    connections and never reads from them; `greeting` is sent before any request. Failures of a
-    script are raised on leaving.
+    connections and stops reading them in the middle of a request, after sending `deaf_answer`;
+    `greeting` is sent before any request. Failures of a script are raised on leaving.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class UpstreamServer:
         host_name: str = "127.0.0.1",
         read_requests: bool = True,
         greeting: bytes = b"",
+        deaf_answer: bytes = b"",
     ) -> None:
         self.requests: list[Received] = []
         self.connections = 0  # how many were ever accepted
@@ -114,6 +115,7 @@ class UpstreamServer:
         self._host_name = host_name
         self._reads = read_requests
         self._greeting = greeting
+        self._deaf_answer = deaf_answer
         self._scripts: deque[tuple[Step, ...]] = deque()
         self._always: tuple[Step, ...] = (reply(b"{}"),)
         self._changed = asyncio.Condition()
@@ -182,6 +184,8 @@ class UpstreamServer:
             await self._tell()
             writer.write(self._greeting)
             if not self._reads:
+                await reader.read(1)
+                writer.write(self._deaf_answer)
                 await asyncio.Event().wait()
             while request := await _read_request(reader, number):
                 self.requests.append(request)
