@@ -80,7 +80,16 @@ async def test_base_urls_are_tolerated_as_clients_write_them(path):
     assert (answer.status, answer.body) == (200, b"/v1/chat/completions {}")
 
 
-@pytest.mark.parametrize("path", ["/v2/chat/completions", "/v1/chat", "/completions/chat", "/v1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/chat/completions",
+        "/v1/chat",
+        "/completions/chat",
+        "/v1",
+        "/v1/chat/completions/completion_id/messages",
+    ],
+)
 async def test_other_paths_are_not(path):
     answer = await ask("POST", path)
 

@@ -129,7 +129,7 @@ def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect | None:
     """Return the dialect whose clients ask for `path`, None being the platform's own API."""
     if path.startswith("/api/"):
         return None
-    if b"anthropic-version" in headers or "/messages" in path:
+    if b"anthropic-version" in headers or path.removeprefix("/v1").startswith("/messages"):
         return Dialect.ANTHROPIC_MESSAGES
     return Dialect.OPENAI_CHAT
 
