@@ -176,6 +176,17 @@ async def test_a_hundred_megabytes_of_head_are_refused_early(piece):
         assert said == b"" or said.startswith(b"HTTP/1.1 431 ")
 
 
+async def test_who_sent_too_long_a_head_still_reads_the_answer():
+    async with serving(echo) as server:
+        client = await server.connect()
+        await client.send(b"GET / HTTP/1.1\r\nx: " + b"b" * 3_000_000)
+
+        said = await client.closed()
+
+        assert said.startswith(b"HTTP/1.1 431 ")
+        assert said.endswith(b"}")
+
+
 async def test_a_head_just_over_the_limit_in_one_read_is_refused():
     async with serving(echo) as server:
         client = await server.connect()
@@ -369,17 +380,37 @@ async def test_an_answer_before_the_end_of_a_body_reaches_the_client():
         assert (answer.body, again.body) == (b"too large", b"too large")
 
 
-async def test_a_body_that_goes_on_after_its_answer_is_cut_in_time():
+async def test_a_body_that_trickles_on_after_its_answer_is_cut_in_time():
     async def refuse(scope, receive, send):
         await reply(send, b"no")
 
     async with serving(refuse, QUICK) as server:
         client = await server.connect()
+        await client.ask(b"POST / HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n")
+
+        async def trickle():
+            while True:
+                await client.send(b"x")
+                await asyncio.sleep(0.005)
+
+        trickling = asyncio.create_task(trickle())
+        said = await client.closed()
+        trickling.cancel()
+
+        assert said == b""
+
+
+async def test_a_flood_of_body_after_its_answer_is_cut_by_its_size():
+    async def refuse(scope, receive, send):
+        await reply(send, b"no")
+
+    async with serving(refuse, Limits(linger_bytes=1_000_000)) as server:
+        client = await server.connect()
         head = b"POST / HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n"
 
-        sent = await flood(client, head, b"x" * 1000, 1_000_000_000)
+        sent = await flood(client, head, b"x" * 100_000, 1_000_000_000)
 
-        assert sent < 1_000_000_000
+        assert sent < 20_000_000
 
 
 async def test_a_request_that_asks_to_upgrade_is_served_with_its_body():
@@ -420,6 +451,22 @@ async def test_pipelined_requests_are_answered_in_order():
         bodies = [(await client.answer()).body for _ in range(20)]
 
         assert bodies == [b"/%d " % n for n in range(20)]
+
+
+async def test_half_a_head_behind_a_request_has_time_until_its_turn():
+    app = Holding()
+    limits = Limits(head_seconds=0.02, body_idle_seconds=DEADLINE, sweep_seconds=0.01)
+    async with serving(app, limits) as server:
+        client = await server.connect()
+        await client.send(b"GET /hold HTTP/1.1\r\n\r\n" + GET[:15])
+        await app.serving.wait()
+        await asyncio.sleep(0.1)
+        app.finish.set()
+        await client.answer()
+
+        answer = await client.ask(GET[15:])
+
+        assert answer.body == b"/a "
 
 
 async def test_garbage_behind_a_request_lets_its_answer_finish():
