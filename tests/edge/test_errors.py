@@ -146,7 +146,12 @@ def test_a_mistake_of_the_caller_says_nothing_of_retrying():
 
 def test_an_upstreams_refusal_keeps_its_code_and_wait():
     error = UpstreamError(
-        "too long", status=400, upstream_status=400, kind="context_length_exceeded", retry_after=7
+        "too long",
+        status=400,
+        upstream_status=400,
+        kind="invalid_request_error",
+        code="context_length_exceeded",
+        retry_after=7,
     )
 
     status, body, headers = shown(error, OPENAI)

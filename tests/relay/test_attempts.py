@@ -208,6 +208,16 @@ async def test_an_upstream_that_ignores_the_wish_for_a_stream_is_told_as_one():
     assert relay.usage.total_output == 2
 
 
+async def test_a_whole_stream_without_its_last_newlines_is_still_a_stream():
+    relay = Relay(stream(TEXT.replace(b'"hello"}', b'"hello"},"finish_reason":"stop"')[:-2]))
+
+    body = await relay.run(ASK | {"stream": True})
+
+    assert b"hello" in body
+    assert body.endswith(b"data: [DONE]\n\n")
+    assert relay.records[0].outcome is Outcome.COMPLETED
+
+
 async def test_a_part_one_dialect_lacks_is_tried_where_the_other_has_it():
     audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
     ask = ASK | {"messages": [{"role": "user", "content": [audio]}]}

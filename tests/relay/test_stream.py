@@ -112,6 +112,14 @@ async def test_an_error_event_in_the_middle_reaches_the_client_once():
     assert relay.records[0].outcome is Outcome.FAILED
 
 
+async def test_hidden_and_visible_output_is_sized_in_bytes_of_utf8():
+    relay = Relay(stream(_sse(_chunk('{"role":"assistant","content":"\u4f60\u597d"}'))))
+
+    await relay.run(CLAUDE_ASK, Dialect.ANTHROPIC_MESSAGES)
+
+    assert relay.records[0].output_bytes == 6
+
+
 async def test_missing_usage_becomes_a_labelled_estimate():
     relay = Relay(stream(TEXT, END, DONE))
 

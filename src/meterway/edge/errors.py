@@ -103,7 +103,7 @@ def _openai(error: MeterwayError, status: int) -> dict[str, Any]:
     else:
         fallback = "server_error" if status >= _INTERNAL else "invalid_request_error"
         kind = _OPENAI_TYPES.get(status, fallback)
-        code = error.kind if isinstance(error, UpstreamError) else error.code
+        code = error.code
     return {"error": {"message": error.message, "type": kind, "param": error.param, "code": code}}
 
 

@@ -90,13 +90,18 @@ class Exchange:
             raise BadReplyError("The upstream answered a streaming call with something else.")
         chunks = aiter(response)
         async for chunk in chunks:
-            first = pipe.feed(chunk)
-            if pipe.failure is not None:
-                raise self._inside(pipe.failure)
-            if first:
+            if first := self._fed(pipe, pipe.feed(chunk)):
                 rest = Rest(response, chunks, pipe)
                 return Answer(route=route, first=first, meter=pipe, rest=rest)
+        if (first := self._fed(pipe, pipe.end())) and pipe.closed:
+            return Answer(route=route, first=first, meter=pipe)
         raise BadReplyError("The upstream's stream ended before it began.")
+
+    def _fed(self, pipe: StreamReader, data: bytes) -> bytes:
+        """Return what `pipe` made of the upstream's bytes. Raises where it is an error."""
+        if pipe.failure is not None:
+            raise self._inside(pipe.failure)
+        return data
 
     def _told_as_stream(self, call: Call, route: Route, body: bytes, alias: str | None) -> Answer:
         """Tell a whole reply as a stream, for an upstream that ignored the wish for one."""

@@ -45,9 +45,9 @@ class Translator:
     def _note(self, event: neutral.Event) -> neutral.Event:
         match event:
             case neutral.TextDelta() | neutral.ThinkingDelta() | neutral.RefusalDelta():
-                self.output_bytes += len(event.text)
+                self.output_bytes += _size(event.text)
             case neutral.ToolCallDelta():
-                self.output_bytes += len(event.arguments)
+                self.output_bytes += _size(event.arguments)
             case neutral.UsageReported():
                 self.usage = event.usage
             case neutral.Opened():
@@ -73,6 +73,11 @@ class Translator:
         if self._alias is None:
             return event
         return msgspec.structs.replace(event, model=self._alias)
+
+
+def _size(text: str) -> int:
+    """Return the text's length in bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def stream_pipe(call: Call, upstream: Codec, alias: str | None) -> StreamReader:
