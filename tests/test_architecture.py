@@ -12,6 +12,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from meterway.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "meterway"
 MOST_LINES = {"src": 400, "tests": 800, "scripts": 400}
@@ -124,6 +126,22 @@ def test_the_environment_is_read_by_settings_and_commands_alone():
     ]
 
     assert readers == []
+
+
+def test_every_setting_has_an_effect():
+    readers = [
+        _tree(path)
+        for path in _files("src")
+        if path.relative_to(SOURCE).parts[0] in {"main.py", "processes", "cli", "settings"}
+    ]
+    read = {
+        node.attr
+        for tree in readers
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"settings", "self"}
+    }
+
+    assert sorted(Settings.model_fields.keys() - read) == []
 
 
 def test_imports_are_absolute():

@@ -11,13 +11,13 @@ from meterway.cli.frame import Failure, Frame, common, run, secret_from
 from meterway.cli.installation import Installation, locked, opened
 from meterway.cli.trial import Outcome, outcomes
 from meterway.db.engine import reading, transaction
+from meterway.processes.network import open_network
 from meterway.routing import service as routing
 from meterway.routing.errors import BadChannelError, ChannelNotFoundError
 from meterway.routing.types import NewChannel, StoredChannel
 from meterway.settings import Settings
 from meterway.upstreams.providers import PROVIDERS
 from meterway.upstreams.transport import Transport
-from meterway.upstreams.transports.choose import open_transport
 from meterway.upstreams.types import Channel
 
 
@@ -160,12 +160,7 @@ async def _tested(settings: Settings, name: str, model: str | None) -> list[Outc
 def _transport(settings: Settings, one: Channel) -> Transport:
     if one.provider.transport != "network":
         raise BadChannelError(f"Channel '{one.name}' answers within the gateway; nothing to test.")
-    proxy = settings.https_proxy or settings.http_proxy
-    return open_transport(
-        proxy=proxy.get_secret_value() if proxy else None,
-        no_proxy=settings.no_proxy or "",
-        ca_file=str(settings.ssl_cert_file) if settings.ssl_cert_file else None,
-    )
+    return open_network(settings)
 
 
 @channel.command()

@@ -13,6 +13,7 @@ from meterway.catalog.types import Model
 from meterway.db.engine import reading
 from meterway.kit import log, secret_file
 from meterway.kit.clock import Clock
+from meterway.processes.network import open_network
 from meterway.processes.tally import Figures, call_log
 from meterway.protocols.chat.codecs import CODECS
 from meterway.relay.attempts import Attempts, RetryPolicy
@@ -26,8 +27,6 @@ from meterway.settings import Settings
 from meterway.tokens.service import TokenCounter
 from meterway.upstreams.providers import PROVIDERS, SANDBOX
 from meterway.upstreams.sandbox import SandboxTransport
-from meterway.upstreams.transport import Transport
-from meterway.upstreams.transports.choose import open_transport
 from meterway.upstreams.types import Channel, Timeouts
 
 _log = structlog.get_logger()
@@ -52,7 +51,7 @@ class Relaying:
     ) -> None:
         self.loaded = False
         self.catalog = Catalog()
-        self.network = _network(settings)
+        self.network = open_network(settings)
         self._secret: Path = settings.secret_path
         self._engine = engine
         self._timeouts = Timeouts(
@@ -112,16 +111,6 @@ class Relaying:
     async def close(self) -> None:
         """Close the connections to upstreams."""
         await self.network.close()
-
-
-def _network(settings: Settings) -> Transport:
-    proxy = settings.https_proxy or settings.http_proxy
-    certificates = settings.ssl_cert_file
-    return open_transport(
-        proxy=proxy.get_secret_value() if proxy else None,
-        no_proxy=settings.no_proxy or "",
-        ca_file=str(certificates) if certificates else None,
-    )
 
 
 def _breaker(settings: Settings) -> Breaker:

@@ -137,12 +137,12 @@ class Settings(BaseSettings):
 
     https_proxy: SecretStr | None = Field(
         None,
-        description="Proxy for https upstreams.",
+        description="Proxy for upstreams.",
         json_schema_extra={"environment": ["HTTPS_PROXY", "https_proxy"]},
     )
     http_proxy: SecretStr | None = Field(
         None,
-        description="Proxy for http upstreams.",
+        description="The same, where `https_proxy` is unset.",
         json_schema_extra={"environment": ["HTTP_PROXY", "http_proxy"]},
     )
     no_proxy: str | None = Field(
