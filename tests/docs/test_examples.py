@@ -4,18 +4,18 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.factories.gateways import Gateway
+
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 _WRITTEN = "http://127.0.0.1:8787"
-_LISTENS = re.compile(r"base URL (http://127\.0\.0\.1:\d+)/v1")
 _EACH = """
 import contextlib, io, json, os, sys, traceback
 
@@ -30,7 +30,6 @@ def outcome(code):
 
 json.dump({code: outcome(code) for code in json.load(sys.stdin)}, sys.stdout)
 """
-METERWAY = [sys.executable, "-m", "meterway"]
 
 
 def _blocks(*languages):
@@ -43,32 +42,18 @@ def _blocks(*languages):
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """What the examples see: the key, and in `base` where the gateway listens."""
-    data = tmp_path_factory.mktemp("docs") / "data"
-    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    plain |= {"METERWAY_DATA": str(data), "METERWAY_WORKERS": "1"}
-    made = subprocess.run([*METERWAY, "init", "--json"], env=plain, capture_output=True, check=True)
-    served = subprocess.Popen(
-        [*METERWAY, "serve", "--port", "0"],
-        env=plain,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert served.stdout is not None
-    for line in served.stdout:
-        if found := _LISTENS.search(line):
-            break
-    else:
-        pytest.fail("the gateway ended before it listened")
-    yield {**plain, "METERWAY_KEY": json.loads(made.stdout)["key"], "base": found[1]}
-    served.send_signal(signal.SIGTERM)
-    try:
-        assert served.wait(timeout=30) == 0
-    finally:
-        served.kill()
-        served.stdout.close()
+def gateway(new_gateway: Callable[..., Gateway]) -> Iterator[Gateway]:
+    """A gateway whose sandbox answers."""
+    made = new_gateway().start()
+    yield made
+    assert made.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def environment(gateway: Gateway) -> dict[str, str]:
+    """What the examples see: the key, and what finds programs."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "METERWAY_KEY": gateway.key}
 
 
 def _run(command: list[str], environment: dict[str, str], stdin: str = "") -> str:
@@ -86,11 +71,11 @@ def _run(command: list[str], environment: dict[str, str], stdin: str = "") -> st
 
 
 @pytest.fixture(scope="module")
-def outcomes(environment) -> dict[str, str]:
+def outcomes(gateway, environment) -> dict[str, str]:
     """What each Python example printed; one process runs them all, since the SDKs load slowly."""
-    there = [block.values[0].replace(_WRITTEN, environment["base"]) for block in _blocks("python")]
+    there = [block.values[0].replace(_WRITTEN, gateway.base) for block in _blocks("python")]
     found = json.loads(_run([sys.executable, "-c", _EACH], environment, json.dumps(there)))
-    return {code.replace(environment["base"], _WRITTEN): said for code, said in found.items()}
+    return {code.replace(gateway.base, _WRITTEN): said for code, said in found.items()}
 
 
 @pytest.mark.parametrize("code", _blocks("python"))
@@ -103,8 +88,8 @@ def test_python_runs_as_written(code, outcomes):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
 @pytest.mark.parametrize("code", _blocks("sh"))
-def test_curl_runs_as_written(code, environment):
-    code = code.replace(_WRITTEN, environment["base"])
+def test_curl_runs_as_written(code, gateway, environment):
+    code = code.replace(_WRITTEN, gateway.base)
 
     said = _run(["sh", "-c", code], environment)
 
