@@ -120,6 +120,7 @@ class UpstreamServer:
         self._always: tuple[Step, ...] = (reply(b"{}"),)
         self._changed = asyncio.Condition()
         self._serving: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
         self._server: asyncio.Server | None = None
 
@@ -158,10 +159,12 @@ class UpstreamServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._serving:
+        for task in self._serving - self._ending:
             task.cancel()
         if self._serving:
             await asyncio.wait(self._serving)
+        for _turn in range(3):  # the loop lets go of a closed socket some turns later
+            await asyncio.sleep(0)
         if self._failures:
             raise self._failures[0]
 
@@ -174,6 +177,7 @@ class UpstreamServer:
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         self._serving.discard(task)
+        self._ending.discard(task)
         if not task.cancelled() and (failure := task.exception()):
             self._failures.append(failure)
 
@@ -195,6 +199,9 @@ class UpstreamServer:
         except (ConnectionError, ssl.SSLError, TimeoutError):
             pass  # the client went away, which `all_closed` shows
         finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._ending.add(task)
             self.open -= 1
             writer.transport.abort()
             with contextlib.suppress(ConnectionError, ssl.SSLError):
