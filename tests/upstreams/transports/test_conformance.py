@@ -405,6 +405,18 @@ class TestFailures:
         with pytest.raises(CutConnectionError):
             await first(response)
 
+    async def test_a_body_without_length_that_ends_in_a_reset_is_cut(self, transport, server):
+        gate = asyncio.Event()
+        server.script(head(200), b"part", gate, End.RESET)
+
+        response = await send(transport, outgoing(server.url()))
+        part = await first(response)
+        gate.set()
+
+        assert part == b"part"
+        with pytest.raises(CutConnectionError):
+            await first(response)
+
     async def test_reading_whole_tells_a_cut(self, transport, server):
         server.script(HEAD_CHUNKED, chunk(b"part"), End.CLOSE)
 

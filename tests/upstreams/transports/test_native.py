@@ -242,6 +242,18 @@ class TestBounds:
         assert response.size <= HIGH_WATER + 256 * 1024
         await response.close()
 
+    async def test_a_connection_whose_last_answer_was_big_and_unread_reads_on(self, native, server):
+        server.script(asyncio.Event())
+        call = asyncio.ensure_future(send(native, outgoing(server.url())))
+        await server.received()
+        connection = only_connection(native)
+
+        connection.data_received(reply(bytes(HIGH_WATER + 1)))  # all of it in one read
+        response = await call
+
+        assert connection._transport.is_reading()
+        assert len(await response.read(MB)) == HIGH_WATER + 1
+
     @pytest.mark.parametrize(
         "flood",
         [
