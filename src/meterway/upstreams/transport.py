@@ -54,7 +54,7 @@ class Response(Protocol):
 
     Chunks come as they arrive, never empty, decoded from chunked framing. When the peer ends
     early, iteration raises `CutConnectionError`; when it is silent, `IdleTimeoutError`.
-    A cancelled wait for a chunk loses nothing and may be repeated; a reader who stops calls `close`.
+    A cancelled wait for a chunk loses nothing and may be repeated; who stops reading, closes.
     """
 
     status: int
