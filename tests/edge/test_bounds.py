@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from meterway.edge.bounds import GONE, Limits
+from meterway.edge.bounds import Limits
+from meterway.edge.cycle import GONE
 from tests.fakes.http_server import DEADLINE, serving
 
 QUICK = Limits(

@@ -36,7 +36,7 @@ def _record(model: str = "m", *, stream: bool = False, error: str | None = None)
         usage=Usage(input=5, cache_read=1, output=2),
         outcome=Outcome.FAILED if error else Outcome.COMPLETED,
         first_byte=0.06,
-        seconds=0.3,
+        seconds=0.25,
     )
 
 
@@ -115,7 +115,7 @@ async def test_a_json_line_tells_of_the_call_and_nothing_of_what_was_said(monkey
 
     line = json.loads(out.getvalue().splitlines()[0])
     assert line["event"] == "call.ended"
-    assert line["timestamp"] == "2027-01-15T08:00:00.550000Z"
+    assert line["timestamp"] == "2027-01-15T08:00:00.500Z"
     assert (line["request_id"], line["input_tokens"]) == ("req_00000000000000ff", 6)
     assert line["process"] == "worker-0"
 

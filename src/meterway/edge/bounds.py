@@ -10,8 +10,8 @@ It also tells a handler at once when its client has gone, without a task that wa
 
 import asyncio
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import httptools
 import msgspec
@@ -25,10 +25,10 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from meterway.edge.cycle import GONE, Cycle, Gone
 from meterway.kit import json
 
 _log = structlog.get_logger()
-GONE = "meterway.gone"
 _PARTING_SECONDS, _PARTING_BYTES = 2.0, 4 * 1024 * 1024
 
 
@@ -48,34 +48,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     linger_seconds: float = 10.0
     linger_bytes: int = 256 * 1024 * 1024
     sweep_seconds: float = 1.0
-
-
-class Gone:
-    """Tells one watcher when the client of the request being served is no longer there."""
-
-    __slots__ = ("_callback", "happened")
-
-    def __init__(self) -> None:
-        self.happened = False
-        self._callback: Callable[[], None] | None = None
-
-    def watch(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the connection is lost; at once where it already is."""
-        if self.happened:
-            callback()
-        else:
-            self._callback = callback
-
-    def unwatch(self) -> None:
-        """Forget the callback."""
-        self._callback = None
-
-    def happen(self) -> None:
-        """The connection is lost."""
-        self.happened = True
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback()
 
 
 class _Refusal(Exception):  # noqa: N818 - raised through the parser to end a request, never seen outside
@@ -286,12 +258,51 @@ class BoundedProtocol(HttpToolsProtocol):
             size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
             if size > limits.head_bytes:
                 raise _Refusal(*_LONG_HEAD)
-        self.scope["extensions"] = {GONE: Gone()}  # type: ignore[dict-item]  # an extension of our own
-        super().on_headers_complete()
+        self._describe()
+        self._begin_cycle()
         self.headers = []  # trailers go here and nowhere else
         self._in_body = True
         self._unfruitful = 0
         self.deadline = math.inf
+
+    def _describe(self) -> None:
+        """Say in the scope what is asked for; the usual target needs no parser."""
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # filled in step by step
+        url = self.url
+        query = b""
+        if not url.startswith(b"/") or b"?" in url or b"#" in url:
+            parsed = httptools.parse_url(url)
+            url, query = parsed.path, parsed.query or b""
+        path = url.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = self.parser.get_http_version()
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = url, query
+
+    def _begin_cycle(self) -> None:
+        """Serve the request, after the one before it where that is not over."""
+        before = self.cycle
+        scope = self.scope
+        gone = Gone()
+        scope["extensions"] = {GONE: gone}  # type: ignore[dict-item]  # an extension of our own
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """A piece of body came."""
@@ -333,7 +344,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._served = cycle
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        cycle.scope["extensions"][GONE].task = task  # type: ignore[attr-defined]  # ours
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     # -- requests that ask to upgrade, and are served as they are --------------------------------
 

@@ -139,7 +139,8 @@ async def _tell(error: Exception, request: Request, scope: Scope, send: Send) ->
     path = scope["path"]
     known = isinstance(error, MeterwayError)
     rendered = render(error, dialect_of(path, request.headers), request.request_id)
-    code = error.code if isinstance(error, MeterwayError) else "internal_error"
+    # The class's own code: an upstream's error may carry any its vendor chose.
+    code = type(error).code if isinstance(error, MeterwayError) else "internal_error"
     metrics.REFUSALS.labels(rendered.status, code).inc()
     event = {"status": rendered.status, "code": code, "path": path[:_SHOWN_PATH]}
     if known:

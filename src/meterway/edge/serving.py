@@ -5,7 +5,8 @@ the bill during `drain_seconds`; then the call is cancelled, which cuts the upst
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -13,8 +14,8 @@ from typing import Self, TypeAlias
 import msgspec
 
 from meterway.auth.service import Authenticator
-from meterway.edge.bounds import GONE, Gone
 from meterway.edge.credentials import caller_of
+from meterway.edge.cycle import GONE, Gone
 from meterway.edge.http import (
     JSON_TYPE,
     ClientGoneError,
@@ -43,6 +44,8 @@ _STREAM_HEADERS: Headers = (
     (b"x-accel-buffering", b"no"),
 )
 _WHOLE_HEADERS: Headers = (JSON_TYPE,)
+_LISTED = 1024  # characters of names in a header
+_ODD = re.compile(rb"[^\x20-\x7e]+")
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +97,6 @@ class _Presence:
     def __init__(self, scope: Scope, drain_seconds: float) -> None:
         self._gone: Gone = scope["extensions"][GONE]
         self._drain_seconds = drain_seconds
-        self._task = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
         self._reply: Reply | None = None
         self._cut = False
@@ -113,8 +115,8 @@ class _Presence:
         self._gone.unwatch()
         if self._timer is not None:
             self._timer.cancel()
-        if self._cut and isinstance(error, asyncio.CancelledError) and self._task is not None:
-            self._task.uncancel()
+        if self._cut and isinstance(error, asyncio.CancelledError):
+            self._gone.task.uncancel()
             raise ClientGoneError from None
 
     def tell(self, reply: Reply) -> None:
@@ -132,8 +134,7 @@ class _Presence:
 
     def _on_drained(self) -> None:
         self._cut = True
-        if self._task is not None:
-            self._task.cancel()
+        self._gone.task.cancel()
 
 
 async def _deliver(
@@ -202,5 +203,13 @@ def _facts(reply: Reply) -> Headers:
         (b"x-meterway-attempts", b"%d" % len(record.attempts)),
     ]
     if record.dropped:
-        facts.append((b"x-meterway-dropped", ", ".join(record.dropped).encode()))
+        facts.append((b"x-meterway-dropped", _listed(record.dropped)))
     return facts
+
+
+def _listed(names: Sequence[str]) -> bytes:
+    """Return names as a header's value; they are the client's own, so nothing odd gets through."""
+    text = ", ".join(names)
+    if len(text) > _LISTED:
+        text = text[: text.rindex(",", 0, _LISTED)] + ", …" if "," in text[:_LISTED] else "…"
+    return _ODD.sub(b"?", text.encode())

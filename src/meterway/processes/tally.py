@@ -9,6 +9,7 @@ import sys
 from collections import Counter as Sums
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -141,10 +142,10 @@ def _nothing(record: CallRecord) -> None:
 
 def _event(record: CallRecord, process: str) -> CallEnded:
     usage, attempts = record.usage, record.attempts
-    at = datetime.fromtimestamp(record.began + record.seconds, UTC)
+    second, rest = divmod(record.began + record.seconds, 1.0)
     return CallEnded(
         process=process,
-        timestamp=at.isoformat().replace("+00:00", "Z"),
+        timestamp=f"{_second(int(second))}.{int(rest * 1000):03d}Z",
         request_id=request_id(record.call_id),
         key_id=record.key_id,
         dialect=record.dialect,
@@ -156,6 +157,12 @@ def _event(record: CallRecord, process: str) -> CallEnded:
         attempts=len(attempts),
         input_tokens=usage.total_input if usage else None,
         output_tokens=usage.total_output if usage else None,
-        first_byte=record.first_byte and round(record.first_byte, 6),
-        seconds=round(record.seconds, 6),
+        first_byte=record.first_byte,
+        seconds=record.seconds,
     )
+
+
+@lru_cache(maxsize=4)
+def _second(epoch: int) -> str:
+    """Return a whole second of UTC as ISO 8601; calls that end together share it."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")

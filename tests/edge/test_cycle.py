@@ -1,0 +1,139 @@
+"""What an application may send, and what leaves on the wire then."""
+
+import pytest
+
+from tests.fakes.http_server import serving
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+
+
+def _app(*messages, raised: list[BaseException] | None = None):
+    async def app(scope, receive, send) -> None:
+        try:
+            for message in messages:
+                await send(message)
+        except RuntimeError as error:
+            if raised is None:
+                raise
+            raised.append(error)
+            await send({"type": "http.response.body"})
+
+    return app
+
+
+def _start(*headers, status: int = 200) -> dict[str, object]:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _body(body: bytes, *, more: bool = False) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+async def _said(app, request: bytes = GET) -> tuple[bytes, bytes]:
+    async with serving(app) as server:
+        client = await server.connect()
+        await client.send(request)
+        head, _, body = (await client.closed()).partition(b"\r\n\r\n")
+        return head, body
+
+
+async def test_a_body_of_known_length_is_sent_as_it_is():
+    head, body = await _said(_app(_start((b"content-length", b"5")), _body(b"hello")))
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"transfer-encoding" not in head
+    assert body == b"hello"
+
+
+async def test_a_large_body_follows_its_head_whole():
+    large = bytes(range(256)) * 1024
+
+    _, body = await _said(_app(_start((b"content-length", b"%d" % len(large))), _body(large)))
+
+    assert body == large
+
+
+async def test_a_body_of_unknown_length_is_chunked():
+    head, body = await _said(
+        _app(_start(), _body(b"hello", more=True), _body(b"", more=True), _body(b" world"))
+    )
+
+    assert b"\r\ntransfer-encoding: chunked" in head
+    assert body == b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+
+
+async def test_head_is_answered_without_a_body():
+    head, body = await _said(
+        _app(_start((b"content-length", b"5")), _body(b"hello")), GET.replace(b"GET", b"HEAD")
+    )
+
+    assert b"content-length: 5" in head
+    assert body == b""
+
+
+async def test_no_content_has_neither_length_nor_chunks():
+    head, body = await _said(_app(_start(status=204), _body(b"")))
+
+    assert b"transfer-encoding" not in head
+    assert body == b""
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: x", b"a\nb", b"a\rb", b"a\0b"])
+async def test_a_header_that_would_break_the_framing_is_refused(value):
+    head, _ = await _said(_app(_start((b"x-name", value)), _body(b"")))
+
+    assert head.startswith(b"HTTP/1.1 500")
+    assert b"set-cookie" not in head
+
+
+@pytest.mark.parametrize("body", [b"four", b"sixsix"])
+async def test_a_body_of_another_length_than_announced_is_refused(body):
+    raised: list[BaseException] = []
+
+    await _said(_app(_start((b"content-length", b"5")), _body(body), raised=raised))
+
+    assert "content-length" in str(raised[0])
+
+
+async def test_messages_out_of_order_are_refused():
+    first: list[BaseException] = []
+    twice: list[BaseException] = []
+
+    await _said(_app(_body(b"early"), _start(), raised=first))
+    await _said(_app(_start(), _start(), raised=twice))
+
+    assert "http.response.body" in str(first[0])
+    assert "http.response.start" in str(twice[0])
+
+
+async def test_an_application_may_end_the_connection():
+    head, _ = await _said(
+        _app(_start((b"connection", b"close"), (b"content-length", b"0")), _body(b"")),
+        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    )
+
+    assert head.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/a/b", "/a/b", b""),
+        (b"/a?x=1&y=%20", "/a", b"x=1&y=%20"),
+        (b"/a%2Fb%20c", "/a/b c", b""),
+        (b"http://host/a?x", "/a", b"x"),
+        (b"/a?", "/a", b""),
+    ],
+)
+async def test_the_target_is_told_as_asgi_says(target, path, query):
+    seen: list[dict[str, object]] = []
+
+    async def app(scope, receive, send) -> None:
+        seen.append(dict(scope))
+        await send(_start((b"content-length", b"0")))
+        await send(_body(b""))
+
+    await _said(app, GET.replace(b"/ ", target + b" ", 1))
+
+    assert (seen[0]["path"], seen[0]["query_string"]) == (path, query)
+    assert (seen[0]["method"], seen[0]["http_version"]) == ("GET", "1.1")
