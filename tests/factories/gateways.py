@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from meterway.bench import processes
 _METERWAY = (sys.executable, "-m", "meterway")
 _LISTENS = re.compile(r"base URL (http://127\.0\.0\.1:[1-9]\d*)/v1\n")
 _DEADLINE = 30.0
+_OK = 200
 T = TypeVar("T")
 
 
@@ -82,8 +85,25 @@ class Gateway:
         for line in self._process.stdout:  # ends when the process does
             if found := _LISTENS.search(line):
                 self.base = found[1]
+                wait_for(self._ready, "the gateway to be ready")
                 return self
         raise AssertionError(f"the gateway ended before it listened: {self.log.read_text()}")
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the gateway ended: {self.log.read_text()}"
+        return self.get("/ready") == _OK
+
+    def get(self, path: str) -> int | None:
+        """Return the status of a path that needs no key, None while nobody answers."""
+        try:
+            with urllib.request.urlopen(self.base + path, timeout=_DEADLINE) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+        except OSError:
+            return None
 
     def stop(self) -> int | None:
         """End it as its operator would; return its exit status, None where it never ran."""

@@ -1,0 +1,116 @@
+"""Claude Code, as published, doing a turn with a tool through a live gateway."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.conftest import Way
+
+pytestmark = pytest.mark.conformance
+ROOT = Path(__file__).resolve().parents[2]
+CLAUDE = ROOT / ".cache" / "agents" / "node_modules" / ".bin" / "claude"
+OFFLINE = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+MODEL = "claude-sonnet-4-5"
+COMMAND = "echo hello-from-tool | tee made.txt"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How Claude Code ended: its exit status, its JSON result, what it left in its folder."""
+
+    status: int
+    result: dict[str, Any]
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def claude() -> Path:
+    """The program, installed where it is missing; not being able to is an error."""
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts" / "install_agents.sh")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"Claude Code cannot be installed:\n{done.stderr}"
+    return CLAUDE
+
+
+def ask(claude: Path, base: str, prompt: str, model: str, home: Path, **key: str) -> Turn:
+    """Have Claude Code work on `prompt` in a home of its own."""
+    folder = home / "work"
+    folder.mkdir(parents=True)
+    done = subprocess.run(
+        [
+            *(str(claude), "-p", prompt, "--output-format", "json"),
+            *("--model", model, "--allowedTools", "Bash"),
+        ],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+            "ANTHROPIC_BASE_URL": base,
+            **OFFLINE,
+            **key,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    return Turn(done.returncode, json.loads(done.stdout), folder)
+
+
+@pytest.mark.parametrize("form", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
+def test_a_turn_with_a_tool_is_finished(claude, way: Way, form, tmp_path):
+    gateway = way.gateway
+    calls, refusals = len(gateway.events("call.ended")), len(gateway.events("request.refused"))
+    prompt = f"use Bash {json.dumps({'command': COMMAND, 'description': 'Say hello'})}"
+
+    turn = ask(claude, gateway.base, prompt, way.to(MODEL), tmp_path, **{form: gateway.key})
+
+    ended = gateway.calls(2, after=calls)
+    assert (turn.status, turn.result["subtype"], turn.result["is_error"]) == (0, "success", False)
+    assert turn.result["result"].startswith("[sandbox] hello-from-tool")
+    assert (turn.folder / "made.txt").read_text() == "hello-from-tool\n"
+    assert turn.result["num_turns"] == 2
+    assert [
+        (call["dialect"], call["model"], call["stream"], call["outcome"], call["attempts"])
+        for call in ended
+    ] == [("anthropic_messages", way.to(MODEL), True, "completed", 1)] * 2
+    assert len(gateway.events("request.refused")) == refusals
+    assert _usage(turn) == _logged(ended)
+    assert min(_usage(turn)) > 0
+
+
+def _usage(turn: Turn) -> tuple[int, int]:
+    usage = turn.result["usage"]
+    return usage["input_tokens"], usage["output_tokens"]
+
+
+def _logged(ended: list[dict[str, Any]]) -> tuple[int, int]:
+    return sum(e["input_tokens"] for e in ended), sum(e["output_tokens"] for e in ended)
+
+
+def test_a_refusal_is_shown_to_the_user_at_once(claude, back, tmp_path):
+    user = ("--user", "admin@localhost")
+    key = back.run("key", "create", *user, "--permissions", "gpt-4o")["key"]
+
+    turn = ask(claude, back.base, "hello", MODEL, tmp_path, ANTHROPIC_AUTH_TOKEN=key)
+
+    assert (turn.status, turn.result["is_error"], turn.result["api_error_status"]) == (1, True, 403)
+    assert f"This key is not allowed to use the model `{MODEL}`" in turn.result["result"]
