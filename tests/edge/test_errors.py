@@ -36,6 +36,20 @@ def shown(error, dialect):
     return rendered.status, body, dict(rendered.headers)
 
 
+class DetailedError(InvalidRequestError):
+    details = {"error_code": "odd", "unsupported": ["x"]}
+
+
+def test_details_for_programs_stand_where_anthropics_clients_look():
+    _, anthropic, _ = shown(DetailedError("m"), ANTHROPIC)
+    _, openai, _ = shown(DetailedError("m"), OPENAI)
+    _, plain, _ = shown(InvalidRequestError("m"), ANTHROPIC)
+
+    assert anthropic["error"]["details"] == {"error_code": "odd", "unsupported": ["x"]}
+    assert set(openai["error"]) == {"message", "type", "param", "code"}
+    assert "details" not in plain["error"]
+
+
 @pytest.mark.parametrize(
     ("error", "openai", "anthropic"),
     [

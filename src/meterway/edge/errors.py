@@ -113,9 +113,12 @@ def _anthropic(error: MeterwayError, status: int, request_id: str) -> dict[str, 
     message = error.message
     if error.code == "model_not_found" and isinstance(model := getattr(error, "model", None), str):
         message = f"model: {model}"
+    told: dict[str, Any] = {"type": kind, "message": message}
+    if error.details is not None:
+        told["details"] = error.details
     return {
         "type": "error",
-        "error": {"type": kind, "message": message},
+        "error": told,
         "request_id": request_id,
     }
 

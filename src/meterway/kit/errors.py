@@ -13,7 +13,8 @@
 Slices derive one class per thing that happens, next to what raises it.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class MeterwayError(Exception):
@@ -21,12 +22,14 @@ class MeterwayError(Exception):
 
     `status` is the HTTP status, `code` the stable machine name. `message` says what
     happened and what to do next, and must never hold a secret. `param` names the JSON
-    path of the offending field; `retry_after` is in seconds.
+    path of the offending field; `retry_after` is in seconds. `details` are facts that programs
+    read, where a dialect has a place for them.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+    details: ClassVar[Mapping[str, Any] | None] = None
 
     def __init__(
         self, message: str, *, param: str | None = None, retry_after: float | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from meterway.edge.http import Request
 from meterway.kit.json import RawObject
-from meterway.protocols.chat.anthropic_messages.versions import check_version
+from meterway.protocols.chat.anthropic_messages import check_thread, check_version
 
 _TRAVELLING = ("anthropic-version", "anthropic-beta")
 
@@ -15,8 +15,10 @@ _TRAVELLING = ("anthropic-version", "anthropic-beta")
 def versioned(request: Request, body: RawObject) -> Mapping[str, str]:
     """Check `body` against the version asked for and return the headers that travel on.
 
-    Raises `InvalidRequestError` where the version does not allow what the body holds.
+    Raises `InvalidRequestError` where the version does not allow what the body holds, or the body
+    wants a thread.
     """
+    check_thread(body)
     check_version(body, request.text(b"anthropic-version"))
     return travelling(request)
 
