@@ -272,6 +272,26 @@ async def test_reminders_before_the_text_are_not_the_users():
     assert said(await Wire().whole(CHAT, alone)) == "[sandbox]"
 
 
+async def test_pictures_after_a_result_belong_to_it():
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    said_of = {"type": "text", "text": "From the result of call_1:"}
+    messages = [
+        {"role": "user", "content": "look"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "a cat"},
+        {"role": "user", "content": [said_of, picture]},
+    ]
+    tools = [{"type": "function", "function": {"name": "look"}}]
+
+    about_it = await Wire().whole(CHAT, chat(messages=messages, tools=tools))
+    messages[-1] = {"role": "user", "content": [{"type": "text", "text": "and now?"}, picture]}
+    apart = await Wire().whole(CHAT, chat(messages=messages, tools=tools))
+
+    assert said(about_it) == "[sandbox] a cat (1 image)"
+    assert said(apart) == "[sandbox] and now? (1 image)"
+
+
 async def test_custom_tools_take_free_text():
     body = chat("sandbox/tool-call", "x", tools=[{"type": "custom", "custom": {"name": "code"}}])
 

@@ -196,16 +196,24 @@ def _message_tools(body: Mapping[str, Any]) -> Iterator[Tool]:
 
 
 def _trailing_results(messages: list[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """Return what tools said in the last turn; pictures and reminders may follow it."""
+    """Return what tools said in the last turn; their pictures and reminders may follow it."""
+    ids = {str(message["tool_call_id"]) for message in messages if "tool_call_id" in message}
     results: list[str] = []
     for message in reversed(messages):
         content = message.get("content")
-        if message.get("role") == "user" and not results and not _said(content):
+        if message.get("role") == "user" and not results and _is_about(ids, content):
             continue
         if message.get("role") not in {"tool", "function"}:
             break
         results.insert(0, _said(message.get("content")))
     return tuple(results) or None
+
+
+def _is_about(ids: set[str], content: Any) -> bool:
+    """Whether a user's turn only names tool calls: what stands there belongs to their results."""
+    texts = [content] if isinstance(content, str) else _texts(content)
+    spoken = filter(None, map(_spoken, texts))
+    return all(any(each in text for each in ids) for text in spoken)
 
 
 def _check_chat_calls(messages: list[Mapping[str, Any]]) -> None:
