@@ -8,7 +8,7 @@ import pytest
 from meterway.upstreams.sandbox.behaviour import BEHAVIOURS, PREFIX
 from tests.factories.gateways import Gateway
 
-CATALOGUE = ("gpt-4o-mini", "gpt-4o", "o4-mini", "claude-sonnet-4-5", "claude-opus-4-1")
+CATALOGUE = ("gpt-4o-mini", "gpt-4o", "o4-mini", "claude-sonnet-4-5", "claude-opus-5-5")
 # Failures come back at once, and no failing test makes the next one's channel rest.
 IMPATIENT = {
     "METERWAY_RETRY_ATTEMPTS": "1",

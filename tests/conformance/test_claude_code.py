@@ -78,12 +78,12 @@ def ask(claude: Path, base: str, prompt: str, model: str, home: Path, **key: str
 @pytest.mark.parametrize("form", ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"])
 def test_a_turn_with_a_tool_is_finished(claude, way: Way, form, tmp_path):
     gateway = way.gateway
-    calls, refusals = len(gateway.events("call.ended")), len(gateway.events("request.refused"))
+    key, refusals = gateway.new_key(), len(gateway.events("request.refused"))
     prompt = f"use Bash {json.dumps({'command': COMMAND, 'description': 'Say hello'})}"
 
-    turn = ask(claude, gateway.base, prompt, way.to(MODEL), tmp_path, **{form: gateway.key})
+    turn = ask(claude, gateway.base, prompt, way.to(MODEL), tmp_path, **{form: key.token})
 
-    ended = gateway.calls(2, after=calls)
+    ended = gateway.calls(2, key)
     assert (turn.status, turn.result["subtype"], turn.result["is_error"]) == (0, "success", False)
     assert turn.result["result"].startswith("[sandbox] hello-from-tool")
     assert (turn.folder / "made.txt").read_text() == "hello-from-tool\n"
@@ -107,10 +107,9 @@ def _logged(ended: list[dict[str, Any]]) -> tuple[int, int]:
 
 
 def test_a_refusal_is_shown_to_the_user_at_once(claude, back, tmp_path):
-    user = ("--user", "admin@localhost")
-    key = back.run("key", "create", *user, "--permissions", "gpt-4o")["key"]
+    key = back.new_key("--permissions", "gpt-4o")
 
-    turn = ask(claude, back.base, "hello", MODEL, tmp_path, ANTHROPIC_AUTH_TOKEN=key)
+    turn = ask(claude, back.base, "hello", MODEL, tmp_path, ANTHROPIC_AUTH_TOKEN=key.token)
 
     assert (turn.status, turn.result["is_error"], turn.result["api_error_status"]) == (1, True, 403)
     assert f"This key is not allowed to use the model `{MODEL}`" in turn.result["result"]

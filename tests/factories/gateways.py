@@ -12,6 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +35,14 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = _DEADLINE
     return found
 
 
+@dataclass(frozen=True)
+class Key:
+    """A key and the number it has in the log."""
+
+    id: int
+    token: str
+
+
 class Gateway:
     """One installation in `folder`, and its processes once it was started.
 
@@ -45,7 +55,8 @@ class Gateway:
         self.key = ""
         self.base = ""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        self._environ = {**kept, "METERWAY_DATA": str(self.data), "METERWAY_WORKERS": "1"} | environ
+        ours = {"METERWAY_DATA": str(self.data), "METERWAY_WORKERS": "1"}
+        self._environ = kept | ours | {"METERWAY_DETECT_ENGINES": "false"} | environ
         self._process: subprocess.Popen[str] | None = None
 
     def init(self, template: "Gateway | None" = None) -> "Gateway":
@@ -132,11 +143,17 @@ class Gateway:
         known = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in known if event["event"] == name]
 
-    def calls(self, number: int, after: int = 0) -> list[dict[str, Any]]:
-        """Wait until `number` calls have ended since the first `after`; return them."""
+    def new_key(self, *options: str) -> Key:
+        """Make a key of the first admin's."""
+        made = self.run("key", "create", "--user", "admin@localhost", *options)
+        return Key(int(made["id"]), made["key"])
+
+    def calls(self, number: int, key: Key) -> list[dict[str, Any]]:
+        """Wait until `number` calls of a key have ended; return them, `at` being when."""
 
         def found() -> list[dict[str, Any]] | None:
-            ended = self.events("call.ended")[after:]
+            ended = [e for e in self.events("call.ended") if e["key_id"] == key.id]
             return ended if len(ended) >= number else None
 
-        return wait_for(found, f"{number} calls in the log")
+        ended = wait_for(found, f"{number} calls in the log")
+        return [{**e, "at": datetime.fromisoformat(e["timestamp"])} for e in ended]
