@@ -8,7 +8,7 @@ import structlog
 
 from meterway import __version__
 from meterway.kit import log
-from meterway.processes.supervisor import Policy, Role, Supervisor
+from meterway.processes.supervisor import Policy, Role, Supervisor, caught_signals
 from meterway.processes.workplace import Workplace, listen, open_workplace, raise_file_limit
 from meterway.settings import Settings
 from meterway.tokens.process import serve_counter
@@ -48,7 +48,7 @@ def _run(settings: Settings, place: Workplace) -> int:
         listening.close()
         serve_counter(place.counter)
 
-    with listen(settings.host, settings.port) as listening:
+    with caught_signals() as wake, listen(settings.host, settings.port) as listening:
         roles = [
             Role(name=f"worker-{index}", work=partial(work, index))
             for index in range(settings.workers)
@@ -59,7 +59,7 @@ def _run(settings: Settings, place: Workplace) -> int:
         policy = Policy(grace=settings.shutdown_grace + _AFTER_GRACE)
         ended = partial(metrics.forget_gauges, place.figures)
         # With a socket left open clients would wait in its queue for an answer nobody gives.
-        return Supervisor(roles, policy, ended=ended, stopping=listening.close).run()
+        return Supervisor(roles, policy, wake, ended=ended, stopping=listening.close).run()
 
 
 def _announce(settings: Settings, port: int) -> None:

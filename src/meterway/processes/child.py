@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,8 +16,11 @@ _NAME_LENGTH = 15
 _ARG_START, _ARG_END = 47, 48  # fields of /proc/PID/stat counted from 0, see proc(5)
 
 
-def run(name: str, work: Callable[[], None], parent: int) -> NoReturn:
+def run(name: str, work: Callable[[], None], parent: int, mask: Iterable[int]) -> NoReturn:
     """Do `work` in a process just forked by `parent`, and end the process.
+
+    Signals are held back until here; `mask` is what `work` shall hold back. One that came
+    meanwhile ends the process now.
 
     The parent speaks to its children by SIGTERM; an interrupt from the keyboard goes to the
     parent alone, though a terminal sends it to all.
@@ -27,6 +30,7 @@ def run(name: str, work: Callable[[], None], parent: int) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _die_with(parent)
         set_title(f"meterway {name}")
         work()

@@ -18,6 +18,7 @@ from meterway.processes import child
 
 _log = structlog.get_logger()
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+_CAUGHT = _STOPS | {signal.SIGCHLD}
 _FOREVER = 3600.0
 
 
@@ -60,7 +61,7 @@ class _Post:
 
 
 class Supervisor:
-    """Runs `roles` until a signal says stop.
+    """Runs `roles` until a signal says stop; `wake` is what `caught_signals` yields.
 
     `ended` hears the name of each process that ends; `stopping` is called when the end begins.
     """
@@ -69,12 +70,14 @@ class Supervisor:
         self,
         roles: Sequence[Role],
         policy: Policy,
+        wake: socket.socket,
         *,
         ended: Callable[[str], None],
         stopping: Callable[[], None],
     ) -> None:
         self._posts = [_Post(role) for role in roles]
         self._policy = policy
+        self._wake = wake
         self._ended = ended
         self._tell_stopping = stopping
         self._stopping = False
@@ -84,14 +87,13 @@ class Supervisor:
 
     def run(self) -> int:
         """Keep the roles filled; return the exit status once told to stop and all have ended."""
-        with _wake_up_on_signals() as wake:
-            while not (self._stopping and all(post.pid is None for post in self._posts)):
-                self._fill()
-                for number in _signals(wake, self._patience()):
-                    if number in _STOPS:
-                        self._stop(number)
-                self._reap()
-                self._press()
+        while not (self._stopping and all(post.pid is None for post in self._posts)):
+            self._fill()
+            for number in _signals(self._wake, self._patience()):
+                if number in _STOPS:
+                    self._stop(number)
+            self._reap()
+            self._press()
         return self._status
 
     # -- living --------------------------------------------------------------------------------
@@ -104,11 +106,16 @@ class Supervisor:
                 post.pid = self._fork(post.role)
 
     def _fork(self, role: Role) -> int:
+        """Fork with signals held back: one for the child must not be taken for the parent's."""
         parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            signal.set_wakeup_fd(-1)
-            child.run(role.name, role.work, parent)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _CAUGHT)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                child.run(role.name, role.work, parent, mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _log.debug("process.started", process=role.name, pid=pid)
         return pid
 
@@ -185,19 +192,23 @@ class Supervisor:
 
 
 @contextmanager
-def _wake_up_on_signals() -> Iterator[socket.socket]:
-    """Have signals written, as bytes, to the socket this yields."""
+def caught_signals() -> Iterator[socket.socket]:
+    """Have signals written, as bytes, to the socket this yields.
+
+    Entered before anybody is told that the gateway listens: a signal that comes before the
+    supervisor runs waits for it.
+    """
     reader, writer = socket.socketpair()
     for end in (reader, writer):
         end.setblocking(False)
-    before = {n: signal.signal(n, lambda *_: None) for n in (*_STOPS, signal.SIGCHLD)}
     old = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in _CAUGHT}
     try:
         yield reader
     finally:
-        signal.set_wakeup_fd(old)
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(old)
         reader.close()
         writer.close()
 
