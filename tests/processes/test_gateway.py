@@ -1,10 +1,13 @@
 """The wiring of a worker: every route described, every error known, snapshots that follow."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from meterway.auth.errors import InvalidKeyError
 from meterway.db.engine import transaction
 from meterway.edge.platform import docs
 from meterway.edge.platform.openapi import document
@@ -78,6 +81,26 @@ async def test_a_gateway_whose_database_is_away_starts_and_says_503_never_401(tm
 
     assert (ready.status, models.status) == (503, 503)
     assert models.headers["retry-after"] == "1"
+
+
+async def test_questions_about_keys_end_before_the_database_is_let_go(sqlite, tmp_path):
+    secret_file.create(tmp_path / "secret")
+    flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/test.db"}
+    gateway = await build(load(flags, environ={}), node=3, counter=tmp_path / "none.sock")
+    open_questions = []
+
+    def look(engine):
+        open_questions.append([t for t in asyncio.all_tasks() if t.get_name() == "key.lookup"])
+
+    event.listen(gateway._engine.sync_engine, "engine_disposed", look)
+    asked = asyncio.create_task(gateway._authenticator.principal("sk-" + "a" * 48))
+    await asyncio.sleep(0)
+
+    await gateway.close()
+
+    assert open_questions == [[]]
+    with pytest.raises(InvalidKeyError):
+        await asked
 
 
 @pytest.mark.parametrize(

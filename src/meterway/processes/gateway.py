@@ -49,20 +49,20 @@ class Gateway:
         self._counter = TokenCounter(RemoteCounting(counter))
         self._relaying = Relaying(settings, self._engine, clock, self._counter, f"worker-{node}")
         pepper = secret_file.load(settings.secret_path).pepper
-        authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
+        self._authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
         self._watcher = versions.Watcher(
             self._engine,
             clock,
             settings.snapshot_poll_ms / 1000,
             {
-                versions.KEYS: partial(_forget, authenticator),
+                versions.KEYS: partial(_forget, self._authenticator),
                 versions.CHANNELS: self._relaying.refresh,
             },
         )
         self._in_flight = InFlight(settings.in_flight_limit)
         self._readiness = Readiness(_checks(self._engine, self._relaying), clock)
         desk = Desk(
-            authenticator=authenticator,
+            authenticator=self._authenticator,
             gate=self._relaying.gate,
             in_flight=self._in_flight,
             tasks=self._tasks,
@@ -71,7 +71,7 @@ class Gateway:
             keep_alive_seconds=settings.keep_alive,
         )
         paid = _paid(desk, self._relaying, self._counter)
-        free = _free(authenticator, self._readiness, _secret(settings))
+        free = _free(self._authenticator, self._readiness, _secret(settings))
         self.app = Server([*paid, *free], CallIds(node))
 
     async def start(self) -> None:
@@ -95,6 +95,7 @@ class Gateway:
         await self._tasks.cancel()
         await self._relaying.close()
         await self._counter.close()
+        await self._authenticator.close()
         await self._engine.dispose()
 
 
