@@ -16,7 +16,7 @@ from meterway.upstreams.providers import PROVIDERS
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request, tmp_path):
-    flags = {"data": tmp_path / "data"}
+    flags = {"data": tmp_path / "data", "detect_engines": False}
     flags["data"].mkdir()
     if request.param == "postgres":
         flags["database_url"] = request.getfixturevalue("empty_postgres")
@@ -55,7 +55,8 @@ async def test_each_start_follows_the_environment(settings):
 
 
 async def test_environment_is_left_alone_where_that_is_set(tmp_path):
-    settings = load({"data": tmp_path, "channels_from_environment": False}, environ={})
+    flags = {"data": tmp_path, "channels_from_environment": False, "detect_engines": False}
+    settings = load(flags, environ={})
 
     await prepare(settings, {"OPENAI_API_KEY": "k1"})
 
@@ -70,7 +71,10 @@ async def test_machines_with_one_secret_file_agree_on_the_first_start(settings):
 
 async def test_machine_with_a_secret_of_its_own_is_refused(tmp_path, empty_postgres):
     one, other = (
-        load({"data": tmp_path / name, "database_url": empty_postgres}, environ={})
+        load(
+            {"data": tmp_path / name, "database_url": empty_postgres, "detect_engines": False},
+            environ={},
+        )
         for name in ("one", "other")
     )
     await prepare(one, {})

@@ -1,7 +1,6 @@
 """`meterway serve` as a process: sets up once, declares channels, never shows a secret twice."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -19,7 +18,8 @@ _DOCUMENTATION = re.compile(rb"http://127\.0\.0\.1:(\d+)/docs")
 
 async def _served(data, **environment):
     """Serve until the gateway listens, then end it; return what was printed."""
-    variables = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **environment}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+    variables = {**kept, "METERWAY_DETECT_ENGINES": "false", **environment}
     arguments = ["serve", "--port", "0", "--workers", "1", "--data", str(data)]
     process = await asyncio.create_subprocess_exec(
         *COMMAND, *arguments,
@@ -34,9 +34,8 @@ async def _served(data, **environment):
                 if not line:
                     break
                 printed += line
-            if found:
+            if found:  # else it ended by itself, and a signal would race with its exit status
                 await asyncio.to_thread(_live, int(found[1]))
-            with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             rest, errors = await process.communicate()
     finally:
@@ -128,10 +127,11 @@ def test_help_imports_nothing_heavy():
 
 
 def test_second_start_imports_no_migrations(shell):
+    flags = {"data": str(shell.data), "detect_engines": False}
     program = (
         "import asyncio, sys\nfrom meterway.cli.installation import prepare\n"
         "from meterway.settings import load\n"
-        f"asyncio.run(prepare(load({{'data': {str(shell.data)!r}}}, environ={{}}), {{}}))\n"
+        f"asyncio.run(prepare(load({flags!r}, environ={{}}), {{}}))\n"
         "print(*(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
 

@@ -85,7 +85,7 @@ async def serve(data: Path, **environ: str) -> AsyncIterator[Running]:
         "--workers=1",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=kept | environ,
+        env=kept | {"METERWAY_DETECT_ENGINES": "false"} | environ,
     )
     assert process.stdout is not None
     said = ""

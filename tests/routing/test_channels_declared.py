@@ -30,9 +30,16 @@ class Starts:
     def __init__(self, engine):
         self.engine = engine
 
-    async def declare(self, origin, *channels):
+    async def declare(self, origin, *channels, keep=False):
         async with transaction(self.engine) as tx:
-            await routing.sync(tx, BOX, channels, PROVIDERS, origin=origin, now=1.0)
+            await routing.sync(tx, BOX, channels, PROVIDERS, origin=origin, now=1.0, keep=keep)
+
+    async def detected(self, *names, keep=False):
+        channels = [
+            NewChannel(name=name, provider=name, secrets=("d",), origin=Origin.DETECTED)
+            for name in names
+        ]
+        await self.declare(Origin.DETECTED, *channels, keep=keep)
 
     async def environment(self, **keys):
         channels = [
@@ -186,6 +193,58 @@ async def test_channel_of_the_file_is_changed_there_alone(starts):
         await starts.command(routing.set_enabled, "mine", enabled=False)
 
     assert await starts.seen() == {"mine": (True, ["f"])}
+
+
+async def test_detected_channel_gives_way_to_all_others(starts):
+    await starts.detected("vendor", "other")
+
+    await starts.environment(vendor="k1")
+    await starts.file(name="other")
+
+    assert await starts.seen() == {"vendor": (True, ["k1"]), "other": (True, ["f"])}
+
+
+async def test_detected_channel_takes_the_place_of_none_but_a_withdrawn_one(starts):
+    mine = NewChannel(name="other", provider="other", secrets=("mine",))
+    await starts.command(routing.add_channel, BOX, mine, PROVIDERS, now=1.0)
+    await starts.environment(vendor="k1")
+
+    await starts.detected("vendor", "other")
+    before = await starts.seen()
+    await starts.environment()
+    await starts.detected("vendor", "other")
+
+    assert before == {"vendor": (True, ["k1"]), "other": (True, ["mine"])}
+    assert await starts.seen() == {"vendor": (True, ["d"]), "other": (True, ["mine"])}
+
+
+async def test_detected_channel_stays_while_it_is_kept(starts):
+    await starts.detected("vendor")
+
+    await starts.detected(keep=True)
+    kept = await starts.seen()
+    await starts.detected()
+
+    assert kept == {"vendor": (True, ["d"])}
+    assert await starts.seen() == {"vendor": (False, ["d"])}
+
+
+async def test_channel_removed_while_the_environment_named_it_is_not_detected(starts):
+    await starts.environment(vendor="k1")
+    await starts.command(routing.remove_channel, "vendor", now=2.0)
+
+    await starts.detected("vendor")
+
+    assert await starts.seen() == {}
+
+
+async def test_channel_removed_while_it_was_detected_may_be_named(starts):
+    await starts.detected("vendor")
+    await starts.command(routing.remove_channel, "vendor", now=2.0)
+
+    await starts.environment(vendor="k1")
+
+    assert await starts.seen() == {"vendor": (True, ["k1"])}
 
 
 async def test_one_bad_declaration_changes_nothing(starts):

@@ -59,6 +59,20 @@ def test_lower_priorities_are_tried_first():
     assert _tried(router) == ["c2", "c3", "c1"]
 
 
+def test_a_name_the_catalogue_lacks_goes_to_those_who_list_it_alone():
+    engine = _channel(2, priority=100, models={"local:7b": "local:7b"})
+    router = _router(_channel(1), engine, _channel(3, models={"else": "else"}))
+
+    assert _tried(router, "local:7b") == ["c2"]
+    assert _tried(router, "unlisted:7b") == ["c1"]
+
+
+def test_a_name_of_the_catalogue_goes_to_those_who_guess_it_too():
+    router = _router(_channel(1), _channel(2, priority=100, models={"gpt-4o": "gpt-4o"}))
+
+    assert _tried(router, "gpt-4o") == ["c1", "c2"]
+
+
 def test_calls_spread_by_weight_within_a_priority():
     router = _router(_channel(1, weight=9), _channel(2, weight=1))
 

@@ -16,7 +16,7 @@ _COMMANDS = {
     "doctor": ("meterway.cli.doctor:doctor", "Look for what is wrong and say what to do."),
     "user": ("meterway.cli.users:user", "Make, list, disable and enable users."),
     "key": ("meterway.cli.keys:key", "Make, list and revoke API keys."),
-    "channel": ("meterway.cli.channels:channel", "Add, list, test and remove channels."),
+    "channel": ("meterway.cli.channels:channel", "Add, list, test, refresh and remove channels."),
     "config": ("meterway.cli.config:config", "Check and show the settings."),
     "secret": ("meterway.cli.secret:secret", "Rotate the secret that seals credentials."),
     "db": ("meterway.cli.database:db", "Bring the database's tables up to date."),

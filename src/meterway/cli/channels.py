@@ -1,20 +1,22 @@
 """`meterway channel …`."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 import msgspec
 
+from meterway.cli.engines import offered
 from meterway.cli.frame import Failure, Frame, common, run, secret_from
 from meterway.cli.installation import Installation, locked, opened
-from meterway.cli.trial import Outcome, outcomes
+from meterway.cli.trial import NoModelError, Outcome, listed, outcomes
 from meterway.db.engine import reading, transaction
 from meterway.processes.network import open_network
 from meterway.routing import service as routing
 from meterway.routing.errors import BadChannelError, ChannelNotFoundError
-from meterway.routing.types import NewChannel, StoredChannel
+from meterway.routing.types import NewChannel, Origin, StoredChannel
 from meterway.settings import Settings
 from meterway.upstreams.providers import PROVIDERS
 from meterway.upstreams.transport import Transport
@@ -23,7 +25,7 @@ from meterway.upstreams.types import Channel
 
 @click.group()
 def channel() -> None:
-    """Add, list, test and remove channels."""
+    """Add, list, test, refresh and remove channels."""
 
 
 @channel.command()
@@ -146,21 +148,65 @@ def test_(frame: Frame, name: str, model: str | None) -> None:
 
 async def _tested(settings: Settings, name: str, model: str | None) -> list[Outcome]:
     async with opened(settings) as place:
-        async with reading(place.engine) as connection:
-            found = [one for one in await channels_of(place, connection) if one.name == name]
-        if not found:
-            raise ChannelNotFoundError(f"There is no channel '{name}'.")
-        transport = _transport(settings, found[0])
-        try:
-            return [one async for one in outcomes(found[0], transport, place.clock, model)]
-        finally:
-            await transport.close()
+        found = await _named(place, name)
+        async with _transport(settings, found) as transport:
+            return [one async for one in outcomes(found, transport, place.clock, model)]
 
 
-def _transport(settings: Settings, one: Channel) -> Transport:
+async def _named(place: Installation, name: str) -> Channel:
+    async with reading(place.engine) as connection:
+        for one in await channels_of(place, connection):
+            if one.name == name:
+                return one
+    raise ChannelNotFoundError(f"There is no channel '{name}'.")
+
+
+@asynccontextmanager
+async def _transport(settings: Settings, one: Channel) -> AsyncIterator[Transport]:
     if one.provider.transport != "network":
-        raise BadChannelError(f"Channel '{one.name}' answers within the gateway; nothing to test.")
-    return open_network(settings)
+        raise BadChannelError(f"Channel '{one.name}' answers within the gateway; nothing to ask.")
+    transport = open_network(settings)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+@channel.command()
+@click.argument("name")
+@common
+def refresh(frame: Frame, name: str) -> None:
+    """Offer the models a channel's upstream lists now; names of your own stay."""
+    settings = frame.settings()
+    models = run(_refreshed(settings, name))
+    facts = {"name": name, "models": models}
+    frame.say(facts, f"Channel {name} offers: {', '.join(models)}.")
+
+
+async def _refreshed(settings: Settings, name: str) -> dict[str, str]:
+    async with opened(settings) as place:
+        found = await _named(place, name)
+        async with reading(place.engine) as connection:
+            rows = await routing.stored(connection)
+        origin = next(row.origin for row in rows if row.id == found.id)
+        if origin is Origin.ENVIRONMENT and not found.provider.local:
+            raise BadChannelError(
+                f"Channel '{name}' offers all its vendor's models, and is made anew at each start."
+            )
+        credential = next(iter(found.credentials), None)
+        async with _transport(settings, found) as transport:
+            names = await listed(found, credential, transport, place.clock)
+        if not names:
+            raise NoModelError(f"The upstream of '{name}' lists no models; the list stays.")
+        own = {
+            ours: theirs
+            for ours, theirs in found.models.items()
+            if ours != theirs and theirs in names
+        }
+        models = (offered(names) if found.provider.local else {n: n for n in names}) | own
+        async with transaction(place.engine) as tx:
+            await routing.set_models(tx, name, models)
+        return models
 
 
 @channel.command()

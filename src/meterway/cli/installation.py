@@ -1,7 +1,8 @@
 """Setting an installation up, and opening one that is there."""
 
+import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from meterway.accounts import service as accounts
 from meterway.accounts.types import NewUser
 from meterway.cli.declared import from_environment, from_settings
+from meterway.cli.engines import Engines, address_of
 from meterway.cli.frame import AlreadyInitialisedError, NotInitialisedError
 from meterway.db import installation, schema
 from meterway.db.engine import open_engine, reading, transaction
@@ -21,10 +23,13 @@ from meterway.kit import secret_file
 from meterway.kit.clock import SystemClock
 from meterway.kit.ids import random_text
 from meterway.kit.secret_file import SecretFileError, Secrets
+from meterway.routing import checks
 from meterway.routing import service as routing
-from meterway.routing.types import Origin
+from meterway.routing.types import NewChannel, Origin, StoredChannel
 from meterway.settings import Settings, SettingsError
 from meterway.upstreams.providers import PROVIDERS
+from meterway.upstreams.transports.choose import open_transport
+from meterway.upstreams.types import Provider
 
 _PASSWORD_LENGTH = 20
 
@@ -136,7 +141,11 @@ async def initialise(settings: Settings) -> FirstStart:
     return first
 
 
-async def prepare(settings: Settings, environ: Mapping[str, str]) -> FirstStart | None:
+async def prepare(
+    settings: Settings,
+    environ: Mapping[str, str],
+    providers: Mapping[str, Provider] = PROVIDERS,
+) -> FirstStart | None:
     """Do what must be done before serving: tables, first start, declared channels.
 
     Returns what is to be shown where this was the first start.
@@ -145,16 +154,53 @@ async def prepare(settings: Settings, environ: Mapping[str, str]) -> FirstStart 
         first = await _set_up(settings, engine)
         async with reading(engine) as connection:
             owner = await installation.fingerprint(connection)
+            stored = await routing.stored(connection)
         assert owner is not None, "the installation was set up above"
         box = secrets_of(settings, owner).box
+        declared = await _declared(settings, environ, providers, stored)
         now = SystemClock().now()
-        declared = {Origin.FILE: from_settings(settings.channels)}
-        if settings.channels_from_environment:
-            declared[Origin.ENVIRONMENT] = from_environment(PROVIDERS, environ)
         async with transaction(engine) as tx:
             for origin, channels in declared.items():
-                await routing.sync(tx, box, channels, PROVIDERS, origin=origin, now=now)
+                # An engine that does not answer may be starting still: its channel stays.
+                keep = origin is Origin.DETECTED and settings.detect_engines
+                await routing.sync(tx, box, channels, providers, origin=origin, now=now, keep=keep)
     return first
+
+
+async def _declared(
+    settings: Settings,
+    environ: Mapping[str, str],
+    providers: Mapping[str, Provider],
+    stored: Sequence[StoredChannel],
+) -> dict[Origin, list[NewChannel]]:
+    """Return the channels of each origin that is to be followed, strongest first."""
+    declared = {Origin.FILE: from_settings(settings.channels)}
+    if settings.channels_from_environment:
+        declared[Origin.ENVIRONMENT] = from_environment(providers, environ)
+    taken = {address_of(row.base_url) for row in stored if row.origin is Origin.CLI}
+    taken |= {
+        address_of(checks.base_url_of(new, checks.provider_of(new, providers)))
+        for channels in declared.values()
+        for new in channels
+    }
+    taken.add(("127.0.0.1", settings.port))  # what still answers there is our predecessor
+    transport = open_transport()  # engines of this machine are never behind a proxy
+    engines = Engines(providers, transport)
+    try:
+        named, found = await asyncio.gather(
+            engines.with_models(declared.get(Origin.ENVIRONMENT, []), stored),
+            engines.detected(environ, taken) if settings.detect_engines else _none(),
+        )
+    finally:
+        await transport.close()
+    if Origin.ENVIRONMENT in declared:
+        declared[Origin.ENVIRONMENT] = named
+    declared[Origin.DETECTED] = found
+    return declared
+
+
+async def _none() -> list[NewChannel]:
+    return []
 
 
 async def _set_up(settings: Settings, engine: AsyncEngine) -> FirstStart | None:

@@ -11,7 +11,7 @@ from meterway.kit.json import decode_top
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codecs import CODECS
 from meterway.protocols.dialects import Dialect
-from meterway.upstreams import encode, failures
+from meterway.upstreams import encode, failures, listing
 from meterway.upstreams.transport import Outgoing, Transport
 from meterway.upstreams.types import Channel, Credential, Route
 
@@ -30,16 +30,6 @@ class Outcome(msgspec.Struct, frozen=True):
     ok: bool
     seconds: float
     error: str | None = None
-
-
-class _Page(msgspec.Struct):
-    """A vendor's list of models, as far as it is read."""
-
-    data: list["_Listed"] = []
-
-
-class _Listed(msgspec.Struct):
-    id: str
 
 
 class NoModelError(NotFoundError):
@@ -81,22 +71,25 @@ async def _chosen(
     """Return the first model the channel names, else the first known one the upstream lists."""
     if channel.models:
         return next(iter(channel.models.values()))
-    route = _route(channel, credential, "")
-    request = encode.listing(route)
-    if request is not None:
-        body = await _answer(request, route.dialect, transport, clock)
-        catalog = Catalog()
-        for listed in _listed(body):
-            if channel.provider.local or catalog.find(listed) is not None:
-                return listed
+    catalog = Catalog()
+    for name in await listed(channel, credential, transport, clock) or ():
+        if channel.provider.local or catalog.find(name) is not None:
+            return name
     raise NoModelError("The upstream lists no model that is known here; name one with --model.")
 
 
-def _listed(body: bytes) -> list[str]:
-    try:
-        return [one.id for one in msgspec.json.decode(body, type=_Page).data]
-    except msgspec.DecodeError:
-        return []
+async def listed(
+    channel: Channel, credential: Credential | None, transport: Transport, clock: Clock
+) -> tuple[str, ...] | None:
+    """Return the models the upstream lists, None where it lists none in a known form.
+
+    Raises a `TransportError` or an `UpstreamError`.
+    """
+    route = _route(channel, credential, "")
+    request = encode.listing(route)
+    if request is None:
+        return None
+    return listing.names(await _answer(request, route.dialect, transport, clock))
 
 
 async def _call(route: Route, transport: Transport, clock: Clock) -> None:

@@ -138,6 +138,8 @@ class Router:
 
     def _find(self, model: str) -> list[_Target]:
         targets = [target for channel in self._channels if (target := self._target(channel, model))]
+        if self._catalog.find(model) is None:  # those who list it know it, the others only guess
+            targets = [target for target in targets if target.channel.models] or targets
         if targets or self._stand_in is None or self._catalog.find(model) is None:
             return targets
         own = model.startswith("sandbox/")

@@ -23,6 +23,14 @@ from meterway.upstreams.types import Channel, Credential, Provider, Timeouts
 
 _log = structlog.get_logger()
 _ID_LENGTH = 8
+# Who takes the place of whom under one name; what was added by command stands above all.
+_STRENGTH = {Origin.DETECTED: 0, Origin.ENVIRONMENT: 1, Origin.FILE: 2}
+# Whose removal keeps a channel from coming back: a guess yields to more than what is said.
+_HEEDED = {
+    Origin.DETECTED: (Origin.DETECTED, Origin.ENVIRONMENT),
+    Origin.ENVIRONMENT: (Origin.ENVIRONMENT,),
+    Origin.FILE: (),
+}
 
 Providers = Mapping[str, Provider]
 
@@ -100,6 +108,13 @@ async def set_enabled(tx: AsyncConnection, name: str, *, enabled: bool) -> None:
     await versions.bump(tx, versions.CHANNELS)
 
 
+async def set_models(tx: AsyncConnection, name: str, models: Mapping[str, str]) -> None:
+    """Say which models a channel offers. Raises as `remove_channel` does."""
+    row = await _changeable(tx, name)
+    await store.change(tx, row.id, {"models": dict(models)})
+    await versions.bump(tx, versions.CHANNELS)
+
+
 async def reseal(tx: AsyncConnection, box: Box) -> int:
     """Seal every secret by the box's newest generation; return how many channels there are."""
     rows = await store.live(tx)
@@ -124,12 +139,14 @@ async def sync(  # noqa: PLR0913 - the transaction, the box and the rows stand i
     *,
     origin: Origin,
     now: float,
+    keep: bool = False,
 ) -> None:
     """Make the channels of one origin what is declared now, all with that origin; at each start.
 
-    The environment's: a changed key is taken over, one no longer set withdraws its channel, one
-    set again brings it back; what the operator disabled or removed stays so. The file's: they are
-    exactly the file's, and take the place of the environment's of the same name.
+    The environment's and the detected ones: what changed is taken over, what is no longer
+    declared is withdrawn unless `keep`, and comes back when declared again; what the operator
+    disabled or removed stays so. The file's: they are exactly the file's. Of one name, the file's
+    takes the place of the environment's, and that of a detected one.
     Raises `BadChannelError`, and `ChannelExistsError` where the file names a channel of the
     command line.
     """
@@ -139,7 +156,7 @@ async def sync(  # noqa: PLR0913 - the transaction, the box and the rows stand i
         changed |= await _declare(tx, box, new, providers, there.get(new.name), now)
     names = {new.name for new in declared}
     for row in there.values():
-        if row.origin is origin and row.name not in names:
+        if row.origin is origin and row.name not in names and not keep:
             changed |= await _withdraw(tx, row, now)
     if changed:
         await versions.bump(tx, versions.CHANNELS)
@@ -155,11 +172,11 @@ async def _declare(  # noqa: PLR0913, PLR0917 - one step of `sync`, with what th
 ) -> bool:
     from_file = new.origin is Origin.FILE
     if row is None:
-        if not from_file and await store.was_removed(tx, new.name, new.origin):
+        if await store.was_removed(tx, new.name, _HEEDED[new.origin]):
             return False
         await add_channel(tx, box, new, providers, now=now)
         return True
-    if row.origin is not new.origin and not (from_file and row.origin is Origin.ENVIRONMENT):
+    if not _yields(row, new.origin):
         if from_file:
             raise ChannelExistsError(
                 f"The settings file names channel '{new.name}', which was added by command; "
@@ -175,6 +192,13 @@ async def _declare(  # noqa: PLR0913, PLR0917 - one step of `sync`, with what th
         return False
     await store.change(tx, row.id, facts | _sealed(box, row.id, new, old))
     return True
+
+
+def _yields(row: StoredChannel, origin: Origin) -> bool:
+    """Say whether a channel becomes what `origin` declares under its name."""
+    if row.origin is origin or row.origin is Origin.CLI:
+        return row.origin is origin
+    return row.withdrawn or _STRENGTH[row.origin] < _STRENGTH[origin]
 
 
 async def _withdraw(tx: AsyncConnection, row: StoredChannel, now: float) -> bool:

@@ -1,6 +1,6 @@
 """The SQL of channels."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -36,10 +36,12 @@ async def named(connection: AsyncConnection, name: str) -> StoredChannel | None:
     return None if row is None else _stored(row)
 
 
-async def was_removed(connection: AsyncConnection, name: str, origin: Origin) -> bool:
-    """Say whether a channel of this name and origin was there once and then removed."""
+async def was_removed(connection: AsyncConnection, name: str, origins: Collection[Origin]) -> bool:
+    """Say whether a channel of this name and one of `origins` was there once and then removed."""
     query = exists().where(
-        channels.c.name == name, channels.c.origin == origin, channels.c.deleted_at.is_not(None)
+        channels.c.name == name,
+        channels.c.origin.in_(origins),
+        channels.c.deleted_at.is_not(None),
     )
     return (await connection.execute(select(query))).scalar_one()
 

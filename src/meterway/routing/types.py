@@ -9,6 +9,7 @@ import msgspec
 class Origin(StrEnum):
     """Who says what a channel is."""
 
+    DETECTED = "detected"
     ENVIRONMENT = "environment"
     FILE = "file"
     CLI = "cli"
@@ -42,7 +43,8 @@ class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
 class StoredChannel(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table; `credentials` and `headers` are sealed.
 
-    `enabled` is what the operator says; `withdrawn` that the environment no longer names it.
+    `enabled` is what the operator says; `withdrawn` that the environment no longer names it, or
+    that engines are no longer looked for.
     """
 
     id: int

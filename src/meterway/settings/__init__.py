@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     channels_from_environment: bool = Field(
         True, description="Make a channel for each provider key found in the environment."
     )
+    detect_engines: bool = Field(
+        True, description="Look for local engines at their usual addresses when `serve` starts."
+    )
 
     body_limit: Bytes = Field(64 * MEBIBYTE, description="Largest request body.")
     in_flight_limit: Bytes = Field(
