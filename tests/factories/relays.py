@@ -1,7 +1,6 @@
 """Makes what a relay needs, around a scripted transport and a fake clock."""
 
 import json
-from contextlib import aclosing
 from typing import Any
 
 from meterway.auth.types import Principal
@@ -15,6 +14,7 @@ from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.exchange import Exchange
 from meterway.relay.pipeline import Gate, relay, unchanged
 from meterway.relay.record import CallRecord
+from meterway.relay.stream import Reply
 from meterway.relay.till import Till
 from meterway.routing.health import Breaker, Health
 from meterway.routing.router import Router
@@ -62,7 +62,7 @@ class Relay:
         assert usage is not None
         return usage
 
-    async def start(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT):
+    async def start(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT) -> Reply:
         """Relay one call up to its first bytes."""
         call = Call(1, CODECS[dialect], decode_top(json.dumps(body).encode()))
         return await relay(call, CALLER, self.gate)
@@ -70,5 +70,5 @@ class Relay:
     async def run(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT) -> bytes:
         """Relay one call to its end and return all the client's bytes."""
         reply = await self.start(body, dialect)
-        async with aclosing(reply.chunks()) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+        async with reply:
+            return reply.first + b"".join([chunk async for chunk in reply.rest()])

@@ -3,13 +3,12 @@
 import io
 import json
 import re
-import sys
 
 import pytest
 import structlog
 
 from meterway.kit import metrics
-from meterway.processes.tally import Figures, call_log
+from meterway.processes.tally import EndedCalls, Figures, call_log
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage
 from meterway.relay.record import Attempt, CallRecord, Outcome
@@ -54,26 +53,36 @@ async def test_calls_tokens_and_attempts_add_up():
     attempts = 'meterway_upstream_attempts_total{channel="up",result="boom"}'
     before = _figure(call), _figure(tokens), _figure(attempts)
 
-    figures(_record("adds"))
-    figures(_record("adds"))
-    figures(_record("adds", error="boom"))
-    figures.flush()
+    figures.add([_record("adds"), _record("adds")])
+    figures.add([_record("adds", error="boom")])
 
     after = _figure(call), _figure(tokens), _figure(attempts)
     assert [now - then for now, then in zip(after, before, strict=True)] == [2, 18, 1]
 
 
-async def test_flushing_twice_counts_once():
-    figures = Figures()
+async def test_flushing_twice_counts_and_writes_once():
+    written: list[CallRecord] = []
+    ended = EndedCalls(Figures(), written.extend)
     call = (
         'meterway_calls_total{channel="up",dialect="openai_chat",model="once",outcome="completed"}'
     )
 
-    figures(_record("once"))
-    figures.flush()
-    figures.flush()
+    ended(_record("once"))
+    ended.flush()
+    ended.flush()
 
     assert _figure(call) == 1
+    assert len(written) == 1
+
+
+async def test_a_flood_is_told_before_the_moment_is_over():
+    written: list[CallRecord] = []
+    ended = EndedCalls(Figures(), written.extend)
+
+    for _ in range(1000):
+        ended(_record("flood"))
+
+    assert len(written) == 768
 
 
 async def test_durations_land_in_the_buckets_observe_would_use():
@@ -84,8 +93,7 @@ async def test_durations_land_in_the_buckets_observe_would_use():
     before = _figure(bucket), _figure(lower), _figure(total)
     figures = Figures()
 
-    figures(_record(stream=True))
-    figures.flush()
+    figures.add([_record(stream=True)])
 
     assert _figure(bucket) - before[0] == 1
     assert _figure(lower) - before[1] == 0
@@ -95,9 +103,7 @@ async def test_durations_land_in_the_buckets_observe_would_use():
 async def test_names_that_callers_make_up_are_counted_together():
     figures = Figures()
 
-    for number in range(700):
-        figures(_record(f"made-up-{number}"))
-    figures.flush()
+    figures.add([_record(f"made-up-{number}") for number in range(700)])
 
     exposition = metrics.exposition().decode()
     assert 'model="made-up-499"' in exposition
@@ -105,15 +111,13 @@ async def test_names_that_callers_make_up_are_counted_together():
     assert 'model="other"' in exposition
 
 
-async def test_a_json_line_tells_of_the_call_and_nothing_of_what_was_said(monkeypatch):
+def test_a_json_line_tells_of_the_call_and_nothing_of_what_was_said():
     out = io.BytesIO()
-    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(out))
-    log = call_log("info", as_json=True, process="worker-0")
+    log = call_log("info", as_json=True, process="worker-0", out=out)
 
-    for _ in range(256):
-        log(_record())
+    log([_record(), _record()])
 
-    line = json.loads(out.getvalue().splitlines()[0])
+    line, _ = [json.loads(line) for line in out.getvalue().splitlines()]
     assert line["event"] == "call.ended"
     assert line["timestamp"] == "2027-01-15T08:00:00.500Z"
     assert (line["request_id"], line["input_tokens"]) == ("req_00000000000000ff", 6)
@@ -122,7 +126,7 @@ async def test_a_json_line_tells_of_the_call_and_nothing_of_what_was_said(monkey
 
 def test_a_text_log_gets_the_same_event():
     with structlog.testing.capture_logs() as events:
-        call_log("info", as_json=False, process="worker-0")(_record())
+        call_log("info", as_json=False, process="worker-0")([_record()])
 
     (event,) = events
     assert event["event"] == "call.ended"
@@ -131,6 +135,6 @@ def test_a_text_log_gets_the_same_event():
 
 def test_a_log_for_warnings_alone_leaves_ended_calls_out():
     with structlog.testing.capture_logs() as events:
-        call_log("warning", as_json=False, process="worker-0")(_record())
+        call_log("warning", as_json=False, process="worker-0")([_record()])
 
     assert events == []

@@ -1,7 +1,5 @@
 """What a client sees of a stream, however it ends, and what is settled then."""
 
-from contextlib import aclosing
-
 import pytest
 
 from meterway.protocols.dialects import Dialect
@@ -135,8 +133,8 @@ async def test_a_stream_closed_early_cuts_the_upstream_and_settles_once():
     relay = Relay(answer)
 
     reply = await relay.start(ASK)
-    async with aclosing(reply.chunks()) as chunks:
-        await anext(chunks)
+    async with reply:
+        await anext(reply.rest())
 
     assert answer.closed
     (record,) = relay.records
@@ -148,8 +146,8 @@ async def test_an_abandoned_stream_read_to_its_end_keeps_the_reported_usage():
 
     reply = await relay.start(ASK)
     reply.abandon()
-    async with aclosing(reply.chunks()) as chunks:
-        async for _ in chunks:
+    async with reply:
+        async for _ in reply.rest():
             pass
 
     (record,) = relay.records
@@ -173,8 +171,21 @@ async def test_the_request_is_forgotten_once_the_first_byte_is_there():
     reply = await relay.start(CLAUDE_ASK, Dialect.ANTHROPIC_MESSAGES)
 
     assert "hi" not in str(reply.record)
-    async with aclosing(reply.chunks()) as chunks:
-        assert b"message_stop" in b"".join([chunk async for chunk in chunks])
+    async with reply:
+        assert b"message_stop" in b"".join([chunk async for chunk in reply.rest()])
+
+
+async def test_a_stream_whose_client_is_lost_at_the_first_byte_is_cut_and_settled():
+    answer = stream(TEXT, MORE, END, USAGE, DONE)
+    relay = Relay(answer)
+
+    reply = await relay.start(ASK)
+    with pytest.raises(ConnectionError):
+        async with reply:
+            raise ConnectionError
+
+    assert answer.closed
+    assert relay.records[0].outcome is Outcome.CLIENT_GONE
 
 
 async def test_a_whole_reply_is_translated_and_metered():

@@ -7,7 +7,6 @@ the bill during `drain_seconds`; then the call is cancelled, which cuts the upst
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -43,7 +42,6 @@ _STREAM_HEADERS: Headers = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_WHOLE_HEADERS: Headers = (JSON_TYPE,)
 _LISTED = 1024  # characters of names in a header
 _ODD = re.compile(rb"[^\x20-\x7e]+")
 
@@ -141,23 +139,26 @@ async def _deliver(
     reply: Reply, request: Request, send: Send, desk: Desk, presence: _Presence
 ) -> None:
     """Send `reply` as it comes; once the client left, only read it."""
-    async with aclosing(reply.chunks()) as chunks:
-        if not reply.streamed:
-            async for body in chunks:
-                head = [*request.head, *_facts(reply), *_WHOLE_HEADERS]
-                head.append((b"content-length", b"%d" % len(body)))
-                await send({"type": "http.response.start", "status": 200, "headers": head})
-                await send({"type": "http.response.body", "body": body})
+    async with reply:
+        head = [*request.head, *_facts(reply)]
+        if reply.streamed:
+            await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
-        head = [*request.head, *_facts(reply), *_STREAM_HEADERS]
+        head += (JSON_TYPE, (b"content-length", b"%d" % len(reply.first)))
         await send({"type": "http.response.start", "status": 200, "headers": head})
-        with _Pulse(send, desk.tasks, desk.keep_alive_seconds) as pulse:
-            async for chunk in chunks:
-                if presence.left:
-                    continue
-                pulse.beats += 1
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": reply.first})
+
+
+async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence: _Presence) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": reply.first, "more_body": True})
+    with _Pulse(send, desk.tasks, desk.keep_alive_seconds) as pulse:
+        async for chunk in reply.rest():
+            if presence.left:
+                continue
+            pulse.beats += 1
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class _Pulse:

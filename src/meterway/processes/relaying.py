@@ -14,7 +14,7 @@ from meterway.db.engine import reading
 from meterway.kit import log, secret_file
 from meterway.kit.clock import Clock
 from meterway.processes.network import open_network
-from meterway.processes.tally import Figures, call_log
+from meterway.processes.tally import EndedCalls, Figures, call_log
 from meterway.protocols.chat.codecs import CODECS
 from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.exchange import Exchange
@@ -66,8 +66,9 @@ class Relaying:
         )
         router = Router((), self.catalog, self._health)
         as_json = not log.is_text(settings.log_format)
-        log_call = call_log(settings.log_level, as_json=as_json, process=process)
-        self.gate = Gate(unchanged, router, Till(clock, (Figures(), log_call)), attempts)
+        write = call_log(settings.log_level, as_json=as_json, process=process)
+        self._ended = EndedCalls(Figures(), write)
+        self.gate = Gate(unchanged, router, Till(clock, (self._ended,)), attempts)
         self._listed: tuple[Router, list[Model]] = (router, [])
 
     async def refresh(self) -> None:
@@ -109,7 +110,8 @@ class Relaying:
         return msgspec.structs.replace(known, id=name)
 
     async def close(self) -> None:
-        """Close the connections to upstreams."""
+        """Close the connections to upstreams, and tell of the last calls."""
+        self._ended.flush()
         await self.network.close()
 
 

@@ -1,35 +1,65 @@
 """What happens to the record of an ended call: it is counted, and written to the log.
 
-Every call passes here, so both work in bulk: figures are added up in memory and told to the
-registry once a second, log lines are written together.
+Every call passes here, so nothing happens at its end but that its record is kept; a moment later
+all that came together are counted and written at once, while the code for it is warm.
 """
 
 import asyncio
 import sys
 from collections import Counter as Sums
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import IO, Literal, TypeAlias
 
 import msgspec
 import structlog
 
 from meterway.kit import metrics
 from meterway.kit.ids import request_id
-from meterway.kit.lines import Lines
 from meterway.kit.metrics import Durations
 from meterway.relay.record import CallRecord
 
 _log = structlog.get_logger()
 _NONE, _OTHER = "none", "other"
 _MODELS = 500  # beyond that many names, which callers may choose, models are counted together
-_PERIOD = 1.0
-_ADDED = frozenset({"level", "process", "timestamp"})  # the ordinary log adds its own
+_DELAY = 0.2  # seconds
+_MOST = 256  # records kept before that
+_ADDED = frozenset({"event", "level", "process", "timestamp"})  # the ordinary log adds its own
+
+
+Write: TypeAlias = Callable[[Sequence[CallRecord]], None]
+
+
+class EndedCalls:
+    """Keeps ended calls for up to 0.2 s, then counts and writes them; `flush` does so at once.
+
+    What `kill -9` finds here is lost: log lines and figures, never money.
+    """
+
+    def __init__(self, figures: "Figures", write: Write) -> None:
+        self._figures = figures
+        self._write = write
+        self._records: list[CallRecord] = []
+
+    def __call__(self, record: CallRecord) -> None:
+        """Take an ended call. Needs a running event loop."""
+        self._records.append(record)
+        if len(self._records) == 1:
+            asyncio.get_running_loop().call_later(_DELAY, self.flush)
+        elif len(self._records) >= _MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Count and write what was kept."""
+        records, self._records = self._records, []
+        if records:
+            self._figures.add(records)
+            self._write(records)
 
 
 class Figures:
-    """Adds up ended calls for `/metrics`; `flush` tells the registry, by itself once a second."""
+    """Adds ended calls to the figures of `/metrics`; models are named as the upstream does."""
 
     def __init__(self) -> None:
         self._calls: Sums[tuple[str, str, str, str]] = Sums()
@@ -37,10 +67,14 @@ class Figures:
         self._attempts: Sums[tuple[str, str]] = Sums()
         self._timings: dict[tuple[str, bool], tuple[Durations, Durations]] = {}
         self._models: set[str] = set()
-        self._pending = False
 
-    def __call__(self, record: CallRecord) -> None:
-        """Add an ended call. Models are named as the upstream knows them."""
+    def add(self, records: Sequence[CallRecord]) -> None:
+        """Add up `records` and tell the registry."""
+        for record in records:
+            self._sum(record)
+        self._tell()
+
+    def _sum(self, record: CallRecord) -> None:
         last = record.attempts[-1] if record.attempts else None
         model = self._named(last.model) if last else _NONE
         channel = last.channel if last else _NONE
@@ -54,13 +88,8 @@ class Figures:
             self._tokens[model, "output"] += record.usage.total_output
         for attempt in record.attempts:
             self._attempts[attempt.channel, attempt.error or "ok"] += 1
-        if not self._pending:
-            self._pending = True
-            asyncio.get_running_loop().call_later(_PERIOD, self.flush)
 
-    def flush(self) -> None:
-        """Tell the registry what came together."""
-        self._pending = False
+    def _tell(self) -> None:
         for call, number in self._calls.items():
             metrics.CALLS.labels(*call).inc(number)
         for tokens, number in self._tokens.items():
@@ -116,27 +145,37 @@ class CallEnded(msgspec.Struct, kw_only=True):
 
 
 def call_log(
-    level: Literal["debug", "info", "warning", "error"], *, as_json: bool, process: str
-) -> Callable[[CallRecord], None]:
-    """Return what writes one event for an ended call, in the form and from the level of the log."""
+    level: Literal["debug", "info", "warning", "error"],
+    *,
+    as_json: bool,
+    process: str,
+    out: IO[bytes] | None = None,
+) -> Write:
+    """Return what writes an event for each ended call, in the form and from the level of the log.
+
+    JSON lines go to `out`, which is standard error by default.
+    """
     if level not in {"debug", "info"}:
         return _nothing
     if not as_json:
         return _told
-    lines, encode = Lines(sys.stderr.buffer), msgspec.json.Encoder().encode
+    to, encode = out or sys.stderr.buffer, msgspec.json.Encoder().encode_lines
 
-    def write(record: CallRecord) -> None:
-        lines.add(encode(_event(record, process)))
+    def write(records: Sequence[CallRecord]) -> None:
+        to.write(encode([_event(record, process) for record in records]))
+        to.flush()
 
     return write
 
 
-def _told(record: CallRecord) -> None:
-    facts = msgspec.structs.asdict(_event(record, ""))
-    _log.info(facts.pop("event"), **{name: facts[name] for name in facts if name not in _ADDED})
+def _told(records: Sequence[CallRecord]) -> None:
+    for record in records:
+        facts = msgspec.structs.asdict(_event(record, ""))
+        kept = {name: value for name, value in facts.items() if name not in _ADDED}
+        _log.info(facts["event"], **kept)
 
 
-def _nothing(record: CallRecord) -> None:
+def _nothing(records: Sequence[CallRecord]) -> None:
     """Write nothing: the log's level is above the event's."""
 
 

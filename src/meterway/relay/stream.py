@@ -1,6 +1,8 @@
 """The tap every reply flows through: it delivers, meters, and settles in its `finally`."""
 
 from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Self
 
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat import neutral
@@ -17,19 +19,23 @@ _CUT = neutral.Failed(
 
 
 class Reply:
-    """A reply on its way to the client: iterate `chunks` once, inside `contextlib.aclosing`.
+    """A reply on its way to the client; delivered inside its own `async with`.
 
-    A whole reply is a stream of one chunk. What goes wrong upstream after the first byte is told
-    inside the stream, in the client's dialect; iteration itself does not raise it.
+    A whole reply is a stream of one chunk: `first` is there at once, `rest` tells what follows.
+    What goes wrong upstream after the first byte is told inside the stream, in the client's
+    dialect. Leaving the block frees the upstream and settles the hold, however it is left.
     """
 
-    __slots__ = ("_abandoned", "_answer", "_codec", "_hold")
+    __slots__ = ("_abandoned", "_answer", "_codec", "_error", "_hold", "_outcome", "first")
 
     def __init__(self, answer: Answer, hold: Hold, codec: Codec) -> None:
+        self.first = answer.first
         self._answer = answer
         self._hold = hold
         self._codec = codec
         self._abandoned = False
+        self._outcome: Outcome | None = None
+        self._error: str | None = None
 
     @property
     def record(self) -> CallRecord:
@@ -50,39 +56,51 @@ class Reply:
         """Note that the client left; what still comes is read for the bill alone."""
         self._abandoned = True
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the client's bytes; closed early, it cuts the upstream."""
-        hold, rest = self._hold, self._answer.rest
-        outcome, error = Outcome.CLIENT_GONE, None
+    async def __aenter__(self) -> Self:
+        self._hold.record.first_byte = self._hold.elapsed()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        rest = self._answer.rest
         try:
-            hold.record.first_byte = hold.elapsed()
-            yield self._answer.first
-            if rest is None:
-                outcome = Outcome.COMPLETED
-            else:
-                failure: MeterwayError | None = None
-                try:
-                    async for chunk in rest.chunks:
-                        if data := rest.pipe.feed(chunk):
-                            yield data
-                    if data := rest.pipe.end():
-                        yield data
-                except MeterwayError as broken:
-                    failure = broken
-                outcome, error = _ending(rest.pipe, failure)
-                if outcome is Outcome.UPSTREAM_CUT:
-                    yield self._codec.encode_failure(_CUT)
-        finally:
             if rest is not None:
                 await rest.response.close()
-            self._settle(outcome, error)
+            elif error is None:
+                self._outcome = Outcome.COMPLETED
+        finally:
+            self._settle()
 
-    def _settle(self, outcome: Outcome, error: str | None) -> None:
+    async def rest(self) -> AsyncGenerator[bytes, None]:
+        """Yield what follows the first bytes, as it comes; nothing where they were all."""
+        rest = self._answer.rest
+        if rest is None:
+            return
+        failure: MeterwayError | None = None
+        try:
+            async for chunk in rest.chunks:
+                if data := rest.pipe.feed(chunk):
+                    yield data
+            if data := rest.pipe.end():
+                yield data
+        except MeterwayError as broken:
+            failure = broken
+        self._outcome, self._error = _ending(rest.pipe, failure)
+        if self._outcome is Outcome.UPSTREAM_CUT:
+            yield self._codec.encode_failure(_CUT)
+
+    def _settle(self) -> None:
         record, meter = self._hold.record, self._answer.meter
         record.usage, record.service_tier = meter.usage, meter.service_tier
         record.output_bytes = meter.output_bytes
-        gone = self._abandoned and outcome is not Outcome.FAILED
-        self._hold.settle(Outcome.CLIENT_GONE if gone else outcome, error=error)
+        outcome = self._outcome or Outcome.CLIENT_GONE
+        if self._abandoned and outcome is not Outcome.FAILED:
+            outcome = Outcome.CLIENT_GONE
+        self._hold.settle(outcome, error=self._error)
 
 
 def _ending(pipe: StreamReader, failure: MeterwayError | None) -> tuple[Outcome, str | None]:

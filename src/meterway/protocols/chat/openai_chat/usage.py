@@ -23,6 +23,8 @@ def decode_usage(report: wire.Usage | None) -> Usage | None:
     if report is None or (report.prompt_tokens is None and report.completion_tokens is None):
         return None
     prompt, completion = _count(report.prompt_tokens), _count(report.completion_tokens)
+    if _is_plain(report) and report.total_tokens == prompt + completion:
+        return Usage(input=prompt, output=completion)
     spent = report.completion_tokens_details or wire.CompletionDetails()
     read = report.prompt_tokens_details or wire.PromptDetails()
     cached = _count(read.cached_tokens or report.prompt_cache_hit_tokens or report.cached_tokens)
@@ -49,6 +51,16 @@ def decode_usage(report: wire.Usage | None) -> Usage | None:
         output=output,
         reasoning=reasoning,
         output_audio=spoken,
+    )
+
+
+def _is_plain(report: wire.Usage) -> bool:
+    """Whether a report breaks nothing down, as most do; every call passes here."""
+    return (
+        report.prompt_tokens_details is None
+        and report.completion_tokens_details is None
+        and report.prompt_cache_hit_tokens is None
+        and report.cached_tokens is None
     )
 
 
