@@ -9,15 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from click.testing import CliRunner
+
 from meterway.bench import processes
+from meterway.cli import main
 
 _METERWAY = (sys.executable, "-m", "meterway")
 _LISTENS = re.compile(r"base URL (http://127\.0\.0\.1:[1-9]\d*)/v1\n")
@@ -36,6 +40,22 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = _DEADLINE
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a gateway answered; `body` is decoded JSON."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+    @property
+    def said(self) -> str:
+        """The text of a chat completion."""
+        assert self.status == _OK, self.body
+        text: str = self.body["choices"][0]["message"]["content"]
+        return text
+
+
+@dataclass(frozen=True)
 class Key:
     """A key and the number it has in the log."""
 
@@ -46,7 +66,8 @@ class Key:
 class Gateway:
     """One installation in `folder`, and its processes once it was started.
 
-    `environ` is all its processes see besides what finds programs and the home folder.
+    `environ` is all its processes see besides what finds programs and the home folder. Its
+    commands run in this process; what serves are processes of their own.
     """
 
     def __init__(self, folder: Path, **environ: str) -> None:
@@ -70,15 +91,13 @@ class Gateway:
 
     def run(self, *arguments: str) -> Any:
         """Run a command that must succeed; return its answer."""
-        done = subprocess.run(
-            [*_METERWAY, *arguments, "--json"],
-            env=self._environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_DEADLINE,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        with ThreadPoolExecutor(1) as pool:  # the caller's thread may run an event loop
+            return pool.submit(self._run, *arguments).result()
+
+    def _run(self, *arguments: str) -> Any:
+        emptied = dict.fromkeys(os.environ.keys() - self._environ.keys())
+        done = CliRunner().invoke(main, [*arguments, "--json"], env={**emptied, **self._environ})
+        assert done.exit_code == 0, (done.output, done.exception)
         return json.loads(done.stdout)
 
     def start(self) -> "Gateway":
@@ -103,18 +122,30 @@ class Gateway:
     def _ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"the gateway ended: {self.log.read_text()}"
-        return self.get("/ready") == _OK
+        answer = self.get("/ready")
+        return answer is not None and answer.status == _OK
 
-    def get(self, path: str) -> int | None:
-        """Return the status of a path that needs no key, None while nobody answers."""
+    def get(self, path: str) -> Answer | None:
+        """Ask for a path that needs no key; None while nobody answers."""
         try:
-            with urllib.request.urlopen(self.base + path, timeout=_DEADLINE) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return refused.code
+            return self._send("GET", path, {})
         except OSError:
             return None
+
+    def chat(self, model: str, text: str = "hi", key: str | None = None) -> Answer:
+        """Make a call in OpenAI's dialect, with the first key unless told otherwise."""
+        body = {"model": model, "messages": [{"role": "user", "content": text}]}
+        headers = {"authorization": f"Bearer {key or self.key}"}
+        return self._send("POST", "/v1/chat/completions", headers, json.dumps(body))
+
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: str | None = None
+    ) -> Answer:
+        address = self.base.removeprefix("http://")
+        with closing(HTTPConnection(address, timeout=_DEADLINE)) as connection:
+            connection.request(method, path, body, headers)
+            reply = connection.getresponse()
+            return Answer(reply.status, json.loads(reply.read()), dict(reply.getheaders()))
 
     def stop(self) -> int | None:
         """End it as its operator would; return its exit status, None where it never ran."""
