@@ -55,6 +55,16 @@ class Cycle(RequestResponseCycle):
 
     _head: bytes = b""
 
+    async def receive(self) -> Any:
+        """Return the next message from the client; a small request's body is there at once."""
+        whole = not (self.more_body or self.disconnected or self.response_complete)
+        if not whole or not self.message_event.is_set() or self.waiting_for_100_continue:
+            return await super().receive()
+        self.flow.resume_reading()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
+
     async def send(self, message: Any) -> None:
         """Take one message of the application's.
 

@@ -78,6 +78,7 @@ class Router:
         self._stand_in = stand_in
         self._pretend = pretend
         self._targets: dict[str, tuple[_Target, ...]] = {}
+        self._only: dict[tuple[str, Dialect], Route] = {}  # where there is no choice to make
         self._turn = 0
 
     def permit(self, model: str, allows: Allows) -> None:
@@ -96,11 +97,8 @@ class Router:
         A route speaks the caller's `dialect` where its provider does. Raises
         `ModelNotFoundError`, or `AllCoolingError` with `retry_after` in seconds.
         """
-        targets = self._targets.get(model)
-        if targets is None:
-            targets = self._remember(model)
-        self._turn += 1
-        routes = list(self._routes(targets, dialect))
+        only = self._only.get((model, dialect))
+        routes = [only] if only else self._ordered(model, dialect)
         if not self._health.troubled:
             return routes
         waits = [self._health.cooling(route) for route in routes]
@@ -158,6 +156,18 @@ class Router:
         hosts = channel.provider.hosts
         vendor = known.vendor if known else self._catalog.vendor_of(name)
         return _Target(channel, name) if not hosts or vendor in hosts else None
+
+    def _ordered(self, model: str, dialect: Dialect) -> list[Route]:
+        targets = self._targets.get(model)
+        if targets is None:
+            targets = self._remember(model)
+        self._turn += 1
+        routes = list(self._routes(targets, dialect))
+        if len(routes) == 1:
+            if len(self._only) >= _NAMES_KEPT:
+                self._only.clear()
+            self._only[model, dialect] = routes[0]
+        return routes
 
     def _routes(self, targets: Sequence[_Target], dialect: Dialect) -> Iterator[Route]:
         if len(targets) == 1:
