@@ -4,6 +4,7 @@ import pytest
 
 from meterway.cli.declared import from_environment, from_settings
 from meterway.routing import checks
+from meterway.routing.errors import BadChannelError
 from meterway.routing.types import Origin
 from meterway.settings import load
 from meterway.upstreams.providers import PROVIDERS
@@ -56,6 +57,12 @@ def test_local_engine_is_declared_by_its_address(address):
 
     assert declared["ollama"].base_url == "http://127.0.0.1:11434"
     assert declared["ollama"].secrets == ()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "http://[bad", "host:port"])
+def test_address_that_is_none_is_one_sentence(address):
+    with pytest.raises(BadChannelError, match="OLLAMA_HOST is no address"):
+        _declared(OLLAMA_HOST=address)
 
 
 def test_channels_of_the_file_keep_all_their_facts():

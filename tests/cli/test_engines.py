@@ -108,7 +108,7 @@ async def test_other_addresses_are_never_asked(options):
 
 def test_every_engine_of_the_product_is_looked_for_on_this_machine():
     rows = {
-        row.name: address_of(row.base_url)
+        row.name: address_of(row.base_url or "")
         for row in PROVIDERS.values()
         if row.url_env and row.local
     }

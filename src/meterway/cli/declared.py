@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from meterway.routing.errors import BadChannelError
 from meterway.routing.types import NewChannel, Origin
 from meterway.settings import ChannelTable
 from meterway.upstreams.providers import engine_url
@@ -13,7 +14,8 @@ def from_environment(
 ) -> list[NewChannel]:
     """Return a channel for each provider the environment has the key or the address of.
 
-    It is called as its row. A row without an address of its own needs both variables.
+    It is called as its row. A row without an address of its own needs both variables. Raises
+    `BadChannelError` for an engine's address that is none.
     """
     channels = []
     for provider in providers.values():
@@ -23,7 +25,7 @@ def from_environment(
         if not wanted or (provider.base_url is None and not address):
             continue
         if address and provider.base_url is not None:
-            address = engine_url(provider, address)
+            address = _completed(provider, address)
         channels.append(
             NewChannel(
                 name=provider.name,
@@ -34,6 +36,14 @@ def from_environment(
             )
         )
     return channels
+
+
+def _completed(provider: Provider, address: str) -> str:
+    try:
+        return engine_url(provider, address)
+    except ValueError:
+        message = f"{provider.url_env} is no address such as {provider.base_url}."
+        raise BadChannelError(message) from None
 
 
 def from_settings(tables: Iterable[ChannelTable]) -> list[NewChannel]:
