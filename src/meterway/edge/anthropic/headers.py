@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from meterway.edge.http import Request
 from meterway.kit.json import RawObject
-from meterway.protocols.chat.anthropic_messages import check_thread, check_version
+from meterway.protocols.chat.anthropic_messages import check_version, take_thread
 
 _TRAVELLING = ("anthropic-version", "anthropic-beta")
 
@@ -15,10 +15,10 @@ _TRAVELLING = ("anthropic-version", "anthropic-beta")
 def versioned(request: Request, body: RawObject) -> Mapping[str, str]:
     """Check `body` against the version asked for and return the headers that travel on.
 
-    Raises `InvalidRequestError` where the version does not allow what the body holds, or the body
-    wants a thread.
+    Raises `InvalidRequestError` where the version does not allow what the body holds, and
+    `ThreadNotFoundError` where it continues a thread.
     """
-    check_thread(body)
+    take_thread(body)
     check_version(body, request.text(b"anthropic-version"))
     return travelling(request)
 

@@ -1,8 +1,8 @@
-"""Message threads, a conversation kept by the vendor: refused, in the way clients recover from.
+"""Message threads: a conversation that the vendor keeps for some minutes, as far as it can.
 
-A thread lives with one credential of one vendor, so a call that another route answers would lose
-the turns before it. Told that the request cannot be threaded, the SDK and the agents built on it
-send the whole conversation instead.
+A thread lives with one credential of one vendor, and the next turn may take another route; so
+none is ever kept here. That is within the contract: a thread may be lost at any time, a reply to
+`create` does not promise one, and clients told so at the next turn send the whole conversation.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/message-threads
 """
@@ -10,22 +10,34 @@ Source: https://platform.claude.com/docs/en/build-with-claude/message-threads
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from meterway.kit.errors import InvalidRequestError
+import msgspec
+
+from meterway.kit.errors import NotFoundError
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.anthropic_messages import wire
+from meterway.protocols.chat.anthropic_messages.faults import decode_at
 
 _FIELD = "thread"
 
 
-class ThreadUnsupportedError(InvalidRequestError):
-    """The request wants its conversation kept, which no gateway with several routes can promise."""
+class ThreadNotFoundError(NotFoundError):
+    """The turns before this one were not kept; the client has to send them again."""
 
-    code = "thread_unsupported_request"
-    details: ClassVar[Mapping[str, Any]] = {"error_code": code, "unsupported": [_FIELD]}
+    code = "thread_not_found"
+    details: ClassVar[Mapping[str, Any]] = {"error_code": code}
 
 
-def check_thread(body: RawObject) -> None:
-    """Raise `ThreadUnsupportedError` where `body` creates or continues a thread."""
-    if wire.given(body.get(_FIELD, wire.NOTHING)):
-        message = "thread: this gateway keeps no message threads; send the whole conversation"
-        raise ThreadUnsupportedError(message, param=_FIELD)
+class _Thread(msgspec.Struct):
+    type: str
+
+
+def take_thread(body: RawObject) -> None:
+    """Take the wish to keep or continue a thread from `body`, so that no upstream sees it.
+
+    Raises `ThreadNotFoundError` where a thread is continued, and `InvalidRequestError` for what
+    is no such wish.
+    """
+    wish = body.pop(_FIELD, wire.NOTHING)
+    if wire.given(wish) and decode_at(wish, _Thread, _FIELD).type != "create":
+        message = "thread: not found here; send the whole conversation"
+        raise ThreadNotFoundError(message, param=_FIELD)
