@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from meterway.cli.frame import AlreadyInitialisedError
-from meterway.cli.installation import initialise, opened, prepare
+from meterway.cli.installation import engine_of, initialise, opened, prepare
 from meterway.db.engine import reading, transaction
 from meterway.kit import secret_file
 from meterway.kit.secret_file import SecretFileError
@@ -64,6 +64,9 @@ async def test_environment_is_left_alone_where_that_is_set(tmp_path):
 
 
 async def test_machines_with_one_secret_file_agree_on_the_first_start(settings):
+    async with engine_of(settings) as engine, reading(engine):
+        pass  # a new SQLite file is opened by one alone, who holds the data folder's lock
+
     answers = await asyncio.gather(*(prepare(settings, {}) for _ in range(3)))
 
     assert sum(answer is not None for answer in answers) == 1
