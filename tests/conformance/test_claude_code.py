@@ -1,5 +1,6 @@
 """Claude Code, as published, doing a turn with a tool through a live gateway."""
 
+import base64
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Way
+from tests.conformance.test_openai_sdk import PIXEL
 
 pytestmark = pytest.mark.conformance
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +56,7 @@ def ask(claude: Path, base: str, prompt: str, model: str, home: Path, **key: str
     done = subprocess.run(
         [
             *(str(claude), "-p", prompt, "--output-format", "json"),
-            *("--model", model, "--allowedTools", "Bash"),
+            *("--model", model, "--allowedTools", "Bash", "Read"),
         ],
         cwd=folder,
         env={
@@ -95,6 +97,18 @@ def test_a_turn_with_a_tool_is_finished(claude, way: Way, form, tmp_path):
     assert len(gateway.events("request.refused")) == refusals
     assert _usage(turn) == _logged(ended)
     assert min(_usage(turn)) > 0
+
+
+def test_a_picture_that_a_tool_read_travels_along(claude, way: Way, tmp_path):
+    picture = tmp_path / "pixel.png"
+    picture.write_bytes(base64.b64decode(PIXEL))
+    prompt = f"use Read {json.dumps({'file_path': str(picture)})}"
+    key = {"ANTHROPIC_AUTH_TOKEN": way.gateway.key}
+
+    turn = ask(claude, way.gateway.base, prompt, way.to(MODEL), tmp_path / "home", **key)
+
+    assert (turn.status, turn.result["is_error"]) == (0, False)
+    assert turn.result["result"].endswith("(1 image)")
 
 
 def _usage(turn: Turn) -> tuple[int, int]:
