@@ -181,10 +181,17 @@ def test_disabled_channels_serve_nothing():
         router.candidates("gpt-4o", CHAT)
 
 
-def test_the_sandbox_always_answers_for_its_own_models():
-    router = _router(_channel(1, CLAUDE))
+@pytest.mark.parametrize("provider", [CLAUDE, ANY])
+def test_the_sandbox_always_answers_for_its_own_models(provider):
+    router = _router(_channel(1, provider))
 
     assert _tried(router, "sandbox/echo") == ["sandbox"]
+
+
+def test_a_channel_that_lists_a_sandbox_model_means_it():
+    router = _router(_channel(1, models={"sandbox/echo": "gpt-4o"}))
+
+    assert _tried(router, "sandbox/echo") == ["c1"]
 
 
 def test_the_sandbox_answers_for_the_catalogue_only_while_it_may_pretend():

@@ -136,12 +136,14 @@ class Router:
 
     def _find(self, model: str) -> list[_Target]:
         targets = [target for channel in self._channels if (target := self._target(channel, model))]
+        listing = [target for target in targets if target.channel.models]
         if self._catalog.find(model) is None:  # those who list it know it, the others only guess
-            targets = [target for target in targets if target.channel.models] or targets
-        if targets or self._stand_in is None or self._catalog.find(model) is None:
+            return listing or targets
+        if self._stand_in is None:
             return targets
-        own = model.startswith("sandbox/")
-        return [_Target(self._stand_in, model)] if own or self._pretend else []
+        if model.startswith("sandbox/"):
+            return listing or [_Target(self._stand_in, model)]
+        return targets or ([_Target(self._stand_in, model)] if self._pretend else [])
 
     def _target(self, channel: Channel, asked: str) -> _Target | None:
         name = _without_prefix(channel, asked)
