@@ -54,17 +54,25 @@ class Attempts:
             if round_:
                 left = [route for route in left if not self._health.cooling(route)]
             for route in left:
+                started = self._clock.monotonic()
                 try:
-                    return await self._try(call, route, record)
-                except MeterwayError as error:
-                    last = error
-                    if not failures.falls_back(error) or self._spent(record):
+                    with self._health.trial(route):
+                        answer = await self._exchange.run(call, route, record)
+                except BaseException as error:
+                    self._note_failure(route, error, record, started)
+                    if not isinstance(error, MeterwayError) or self._is_final(error, record):
                         raise
+                    last = error
+                else:
+                    self._health.succeeded(route)
+                    seconds = self._clock.monotonic() - started
+                    record.attempts.append(_attempt(route, None, seconds))
+                    return answer
             await self._pause(last, round_)
         raise last
 
-    def _spent(self, record: CallRecord) -> bool:
-        return len(record.attempts) >= self._policy.tries
+    def _is_final(self, error: MeterwayError, record: CallRecord) -> bool:
+        return not failures.falls_back(error) or len(record.attempts) >= self._policy.tries
 
     async def _pause(self, last: MeterwayError, round_: int) -> None:
         """Wait before another pass. Raises `last` where another is not worth the wait."""
@@ -74,27 +82,17 @@ class Attempts:
             raise last
         await self._clock.sleep(wait)
 
-    async def _try(self, call: Call, route: Route, record: CallRecord) -> Answer:
-        """Make one attempt, note it in `record`, and tell the route's circuit how it went."""
-        started = self._clock.monotonic()
-        failure: BaseException | None = None
-        try:
-            with self._health.trial(route):
-                answer = await self._exchange.run(call, route, record)
-        except BaseException as error:
-            failure = error
-            raise
-        else:
-            self._health.succeeded(route)
-            return answer
-        finally:
-            if isinstance(failure, MeterwayError) and failures.cools(failure):
-                self._health.failed(
-                    route,
-                    cool_for=failure.retry_after,
-                    every_model=failures.is_of_credential(failure),
-                )
-            record.attempts.append(_attempt(route, failure, self._clock.monotonic() - started))
+    def _note_failure(
+        self, route: Route, error: BaseException, record: CallRecord, started: float
+    ) -> None:
+        """Keep a failed attempt in `record`, and tell the route's circuit of it."""
+        if isinstance(error, MeterwayError) and failures.cools(error):
+            self._health.failed(
+                route,
+                cool_for=error.retry_after,
+                every_model=failures.is_of_credential(error),
+            )
+        record.attempts.append(_attempt(route, error, self._clock.monotonic() - started))
 
 
 def _attempt(route: Route, failure: BaseException | None, seconds: float) -> Attempt:

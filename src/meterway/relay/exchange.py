@@ -19,6 +19,7 @@ from meterway.upstreams.errors import ReplyTooLargeError
 from meterway.upstreams.transport import Outgoing, Response, Transport
 from meterway.upstreams.types import Route
 
+_OK = 200  # the one status a chat reply comes with
 _ERROR_LIMIT = 64 * 1024
 _EVENT_STREAM = b"text/event-stream"
 
@@ -50,6 +51,8 @@ class Exchange:
         transport = self._transports[route.channel.provider.transport]
         response = await transport.send(self._request(call, route, record))
         try:
+            if response.status == _OK and not call.facts.stream:
+                return self._whole(call, route, await response.read(self._reply_limit))
             return await self._accept(call, route, response)
         except BaseException:
             await response.close()
@@ -68,21 +71,22 @@ class Exchange:
         record.dropped = dropped + request.dropped
         return request
 
-    async def _accept(self, call: Call, route: Route, response: Response) -> Answer:
-        codec = self._codecs[route.dialect]
-        if response.status != 200:  # noqa: PLR2004 - the one status a chat reply comes with
-            raise await self._refusal(codec, response)
-        alias = call.facts.model if call.facts.model != route.model else None
-        kind = _content_type(response)
-        if call.facts.stream and kind != b"application/json":
-            return await self._open_stream(route, response, stream_pipe(call, codec, alias))
-        body = await response.read(self._reply_limit)
-        if call.facts.stream:
-            return self._told_as_stream(call, route, body, alias)
-        seen = whole_reply(call, codec, body, alias)
+    def _whole(self, call: Call, route: Route, body: bytes) -> Answer:
+        seen = whole_reply(call, self._codecs[route.dialect], body, _alias(call, route))
         if seen.failure is not None:
             raise self._inside(seen.failure)
         return Answer(route=route, first=seen.body, meter=seen)
+
+    async def _accept(self, call: Call, route: Route, response: Response) -> Answer:
+        """Accept the answer to a streaming call, or raise what a refusal means."""
+        codec = self._codecs[route.dialect]
+        if response.status != _OK:
+            raise await self._refusal(codec, response)
+        alias = _alias(call, route)
+        if _content_type(response) == b"application/json":
+            body = await response.read(self._reply_limit)
+            return self._told_as_stream(call, route, body, alias)
+        return await self._open_stream(route, response, stream_pipe(call, codec, alias))
 
     async def _open_stream(self, route: Route, response: Response, pipe: StreamReader) -> Answer:
         """Read until the first bytes for the client are there; an error before is a failure."""
@@ -127,6 +131,11 @@ class Exchange:
     def _inside(self, failed: neutral.Failed) -> MeterwayError:
         """Return what an error inside an answer of status 200 means."""
         return failures.upstream_error(failed.status, {}, failed, self._clock.now())
+
+
+def _alias(call: Call, route: Route) -> str | None:
+    """Return the name to put back into the reply, None where the upstream uses it too."""
+    return call.facts.model if call.facts.model != route.model else None
 
 
 def _content_type(response: Response) -> bytes:
