@@ -20,6 +20,7 @@ from meterway.protocols.chat.anthropic_messages.content_in import (
 )
 from meterway.protocols.chat.anthropic_messages.faults import decode_at, refused, required
 from meterway.protocols.chat.anthropic_messages.usage import decode_tier
+from meterway.protocols.chat.anthropic_messages.usual_in import read_usual
 from meterway.protocols.chat.codec import Facts
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def decode_request(body: RawObject) -> neutral.Request:
     choice, parallel = _tool_choice(body)
     return neutral.Request(
         model=decode_at(body["model"], str, "model"),
-        messages=decode_messages(body["messages"], extra),
+        messages=read_usual(body["messages"]) or decode_messages(body["messages"], extra),
         system=decode_system(body.get("system"), extra),
         tools=_tools(body, extra),
         tool_choice=choice,
@@ -102,15 +103,13 @@ def _tools(body: RawObject, extra: Leftovers) -> tuple[neutral.Tool, ...]:
     tools = _optional(body, "tools", list[wire.Tool])
     if not tools:
         return ()
-    raws = decode_at(body["tools"], list[msgspec.Raw], "tools")
-    return tuple(
-        _tool(tool, raw, f"tools.{place}", extra)
-        for place, (tool, raw) in enumerate(zip(tools, raws, strict=True))
-    )
+    return tuple([_tool(tool, place, body["tools"], extra) for place, tool in enumerate(tools)])
 
 
-def _tool(tool: wire.Tool, raw: msgspec.Raw, path: str, extra: Leftovers) -> neutral.Tool:
+def _tool(tool: wire.Tool, place: int, raws: msgspec.Raw, extra: Leftovers) -> neutral.Tool:
+    path = f"tools.{place}"
     if tool.type not in (None, "custom"):
+        raw = decode_at(raws, list[msgspec.Raw], "tools")[place]
         return neutral.BuiltinTool(kind=tool.type, raw=raw, path=path)
     if tool.name is None:
         raise required(f"{path}.name")
@@ -119,7 +118,8 @@ def _tool(tool: wire.Tool, raw: msgspec.Raw, path: str, extra: Leftovers) -> neu
     if not wire.is_object(tool.input_schema):
         raise refused(f"{path}.input_schema", "Input should be a valid dictionary")
     for knob in _TOOL_KNOBS:
-        if wire.given(value := getattr(tool, knob)):
+        value = getattr(tool, knob)
+        if value is not wire.NOTHING and wire.given(value):
             extra[f"{path}.{knob}"] = value
     return neutral.FunctionTool(
         name=tool.name,

@@ -15,6 +15,7 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.models import Abilities
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
+from meterway.protocols.errors import UnsupportedContentError
 
 Wire: TypeAlias = dict[str, Any]
 _BETWEEN = "\n\n"
@@ -51,40 +52,43 @@ class MessageWriter:
         return self._messages
 
     def _release(self) -> None:
-        self._messages += self._held
-        self._held = []
+        if self._held:
+            self._messages += self._held
+            self._held = []
 
     def _note_marks(self, parts: Iterable[neutral.AnyPart]) -> None:
         for part in parts:
             if part.cache is not None:
                 self._dropped.append(f"{part.path}.cache_control")
-            if isinstance(part, neutral.ToolResult):
+            if type(part) is neutral.ToolResult:
                 self._note_marks(part.content)
 
     def _user(self, turn: neutral.Message) -> None:
         content: list[neutral.AnyPart] = []
         for part in turn.parts:
-            if not isinstance(part, neutral.ToolResult):
+            if type(part) is not neutral.ToolResult:
                 content.append(part)
                 continue
-            self._messages.append(self._result(part))
-            files = [item for item in part.content if not isinstance(item, neutral.Text)]
-            if files:
-                content += [neutral.Text(text=f"From the result of {part.call_id}:"), *files]
+            texts = [inner.text for inner in part.content if type(inner) is neutral.Text]
+            self._messages.append(self._result(part, texts))
+            if len(texts) < len(part.content):
+                content.append(neutral.Text(text=f"From the result of {part.call_id}:"))
+                content += [inner for inner in part.content if type(inner) is not neutral.Text]
         if content or not turn.parts:
             self._held.append(_named("user", self._content(content), turn))
 
-    def _result(self, result: neutral.ToolResult) -> Wire:
+    def _result(self, result: neutral.ToolResult, texts: list[str]) -> Wire:
         if result.is_error:
             self._dropped.append(f"{result.path}.is_error")
-        texts = [part for part in result.content if isinstance(part, neutral.Text)]
-        text = _joined(texts)
+        text = _BETWEEN.join(texts)
         if len(texts) < len(result.content):
             note = f"[files of {result.call_id} follow in the next message]"
             text = f"{text}{_BETWEEN}{note}" if text else note
         return {"role": "tool", "tool_call_id": result.call_id, "content": text}
 
     def _content(self, parts: list[neutral.AnyPart]) -> str | list[Wire]:
+        if len(parts) == 1 and type(parts[0]) is neutral.Text:
+            return parts[0].text
         written: list[Wire] = []
         for part in parts:
             written += self._part(part)
@@ -126,34 +130,41 @@ class MessageWriter:
     def _assistant(self, turn: neutral.Message) -> Wire:
         texts: list[str] = []
         refusals: list[str] = []
+        calls: list[Wire] = []
+        thinks = False
         for part in turn.parts:
             match part:
-                case neutral.Text(text=text):
-                    texts.append(text)
-                case neutral.Refusal(text=text):
-                    (refusals if self._abilities.refusals else texts).append(text)
-                case neutral.ToolCall() | neutral.Thinking() | neutral.RedactedThinking():
-                    pass  # written below, each kind under its own key
-                case neutral.Foreign(kind=kind):
-                    raise unsupported(part.path, f"a part of type '{kind}'")
-                case neutral.Image() | neutral.Document() | neutral.Audio() | neutral.ToolResult():
-                    kind = type(part).__name__
-                    raise unsupported(part.path, f"{kind} in an assistant message")
+                case neutral.Text():
+                    texts.append(part.text)
+                case neutral.ToolCall():
+                    calls.append(_call(part))
+                case neutral.Refusal():
+                    (refusals if self._abilities.refusals else texts).append(part.text)
+                case neutral.Thinking() | neutral.RedactedThinking():
+                    thinks = True  # written below, from all parts at once
+                case (
+                    neutral.Foreign()
+                    | neutral.Image()
+                    | neutral.Document()
+                    | neutral.Audio()
+                    | neutral.ToolResult()
+                ):
+                    raise _not_said(part)
                 case _:
                     assert_never(part)
-        calls = [_call(part) for part in turn.parts if isinstance(part, neutral.ToolCall)]
-        silent = "" if not (texts or refusals or calls) else None
+        silent = None if refusals or calls else ""
         message = _named("assistant", _BETWEEN.join(texts) if texts else silent, turn)
         if refusals:
             message["refusal"] = _BETWEEN.join(refusals)
-        message |= self._reasoning(turn)
+        if thinks:
+            message |= self._reasoning(turn)
         if calls:
             message["tool_calls"] = calls
         return message
 
     def _reasoning(self, turn: neutral.Message) -> Wire:
         thoughts = thoughts_of(turn.parts)
-        if self._abilities.thinking_details and thoughts:
+        if self._abilities.thinking_details:
             items = [encode_detail(part, place) for place, part in enumerate(thoughts)]
             return {"reasoning_details": items}
         texts = [part.text for part in thoughts if isinstance(part, neutral.Thinking)]
@@ -162,6 +173,12 @@ class MessageWriter:
             part.path for part in thoughts if not (sent and isinstance(part, neutral.Thinking))
         ]
         return {"reasoning_content": "".join(texts)} if sent else {}
+
+
+def _not_said(part: neutral.AnyPart) -> UnsupportedContentError:
+    if isinstance(part, neutral.Foreign):
+        return unsupported(part.path, f"a part of type '{part.kind}'")
+    return unsupported(part.path, f"{type(part).__name__} in an assistant message")
 
 
 def _system_text(turn: neutral.Message) -> str:
