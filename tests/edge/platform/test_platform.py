@@ -212,6 +212,23 @@ async def test_the_page_and_its_parts_are_served_from_the_package(path):
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
+_SPOKEN = r'''data-(?:text|label)"?[=:] ?"(\w+)"|said\("\w+", "(\w+)"\)|table\("(\w+)"'''
+
+
+async def test_every_word_of_the_page_is_there_in_each_language():
+    paths = ("/docs/texts.json", "/docs", "/docs/docs.js")
+
+    texts, page, script = [await ask(docs.asset(path), path) for path in paths]
+
+    found = re.findall(_SPOKEN, page.body.decode() + script.body.decode())
+    spoken = {word for groups in found for word in groups if word}
+    assert {language: set(words) for language, words in texts.json().items()} == {
+        "en": spoken,
+        "zh": spoken,
+        "ja": spoken,
+    }
+
+
 async def test_the_page_loads_nothing_from_elsewhere():
     bodies = await asyncio.gather(*(ask(docs.asset(path), path) for path in docs.ASSETS))
     loaded = [

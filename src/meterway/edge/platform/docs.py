@@ -1,4 +1,7 @@
-"""`/docs`: a page that explains the API from its description; everything on it is ours."""
+"""`/docs`: a page that explains the API from its description; everything on it is ours.
+
+Its own words are in English, Chinese and Japanese; the description's are in English.
+"""
 
 from importlib.resources import files
 
@@ -19,6 +22,7 @@ ASSETS = {
     "/docs": ("docs.html", b"text/html; charset=utf-8"),
     "/docs/docs.js": ("docs.js", b"text/javascript; charset=utf-8"),
     "/docs/docs.css": ("docs.css", b"text/css; charset=utf-8"),
+    "/docs/texts.json": ("texts.json", b"application/json"),
 }
 
 

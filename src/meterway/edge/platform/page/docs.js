@@ -13,12 +13,45 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+const names = { en: "English", zh: "中文", ja: "日本語" };
+let texts = {};
+
+// Storage is refused to readers who block site data; the switch then holds until they leave.
+function remembered() {
+  try { return localStorage.getItem("language"); } catch { return null; }
+}
+
+function remember(language) {
+  try { localStorage.setItem("language", language); } catch { /* see above */ }
+}
+
+// The switch, else what the reader's browser asks for, else English.
+function preferred() {
+  const wished = [remembered(), ...navigator.languages];
+  return wished.map((wish) => wish?.slice(0, 2)).find((wish) => wish in texts) || "en";
+}
+
+function speak(language) {
+  document.documentElement.lang = language;
+  byId("language").value = language;
+  for (const node of document.querySelectorAll("[data-text]")) {
+    node.textContent = texts[language][node.dataset.text];
+    node.lang = language;
+  }
+  for (const node of document.querySelectorAll("[data-label]")) {
+    node.setAttribute("aria-label", texts[language][node.dataset.label]);
+  }
+}
+
+const said = (tag, text) => make(tag, { "data-text": text });
+
 // The descriptions know two marks: `code` and blank lines between paragraphs.
 function prose(text) {
-  return text.split(/\n\n+/).map((paragraph) => {
-    const parts = paragraph.split("`").map((part, n) => (n % 2 ? make("code", {}, part) : part));
-    return make("p", {}, ...parts);
-  });
+  return text.split(/\n\n+/).map((paragraph) => make("p", {}, ...marked(paragraph)));
+}
+
+function marked(text) {
+  return text.split("`").map((part, n) => (n % 2 ? make("code", {}, part) : part));
 }
 
 const snippets = {
@@ -50,8 +83,8 @@ claude`,
 
 function showSnippet(name) {
   byId("snippet").textContent = snippets[name];
-  for (const tab of byId("tabs").children) {
-    tab.setAttribute("aria-selected", String(tab.textContent === name));
+  for (const choice of byId("choices").children) {
+    choice.setAttribute("aria-pressed", String(choice.textContent === name));
   }
 }
 
@@ -73,21 +106,21 @@ function fields(schema, whole) {
   const found = resolve(schema, whole);
   if (!found.properties) return make("p", {}, make("code", {}, kind(found)));
   const needed = new Set(found.required || []);
-  const rows = Object.entries(found.properties).map(([name, property]) =>
-    make("tr", {},
-      make("td", {}, make("code", {}, name), needed.has(name) ? " *" : ""),
-      make("td", {}, kind(property)),
-      make("td", {}, ...prose(property.description || resolve(property, whole).description || ""))));
-  return make("table", {}, make("thead", {}, make("tr", {},
-    make("th", {}, "field"), make("th", {}, "type"), make("th", {}, "meaning"))),
-    make("tbody", {}, ...rows));
+  return table("type", Object.entries(found.properties).map(([name, property]) =>
+    [name, needed.has(name), kind(property), property.description || resolve(property, whole).description]));
 }
 
 function parameters(list) {
-  const rows = list.map((item) => make("tr", {},
-    make("td", {}, make("code", {}, item.name), item.required ? " *" : ""),
-    make("td", {}, item.in), make("td", {}, ...prose(item.description || ""))));
-  return make("table", {}, make("tbody", {}, ...rows));
+  return table("place", list.map((item) => [item.name, item.required, item.in, item.description]));
+}
+
+function table(second, rows) {
+  const cells = rows.map(([name, needed, fact, meaning]) => make("tr", {},
+    make("td", {}, make("code", {}, name), needed ? " *" : ""),
+    make("td", {}, fact), make("td", {}, ...prose(meaning || ""))));
+  const note = rows.some(([, needed]) => needed) ? [said("small", "needed")] : [];
+  return make("div", {}, make("table", {}, make("thead", {}, make("tr", {},
+    said("th", "field"), said("th", second), said("th", "meaning"))), make("tbody", {}, ...cells)), ...note);
 }
 
 async function send(method, path, body, output) {
@@ -110,17 +143,22 @@ async function send(method, path, body, output) {
   }
 }
 
+function filled(path, operation) {
+  return path.replace(/\{(\w+)\}/g, (mark, name) =>
+    operation.parameters.find((item) => item.name === name)?.example ?? mark);
+}
+
 function trial(method, path, operation) {
   const content = operation.requestBody?.content?.["application/json"];
   const example = content ? JSON.stringify(content.example ?? {}, null, 2) : null;
-  const address = make("input", { "aria-label": "path", value: path });
-  const body = example === null ? null : make("textarea", { "aria-label": "body", spellcheck: "false" });
+  const address = make("input", { "data-label": "path", value: filled(path, operation), spellcheck: "false" });
+  const body = example === null ? null : make("textarea", { "data-label": "body", spellcheck: "false" });
   if (body) body.value = example;
-  const output = make("code");
+  const output = make("code", { "aria-live": "polite" });
   const go = () => send(method, address.value, body && body.value, output);
-  return make("details", {}, make("summary", {}, "Try it"), make("p", {}, address),
-    ...(body ? [body] : []), make("p", {}, make("button", { type: "button", onclick: go }, "Send")),
-    make("pre", {}, output));
+  return make("details", {}, said("summary", "try"), make("p", {}, address),
+    ...(body ? [body] : []), make("p", {}, make("button", { type: "button", onclick: go, "data-text": "send" })),
+    make("pre", { tabindex: "0" }, output));
 }
 
 function article(method, path, operation, whole) {
@@ -129,21 +167,15 @@ function article(method, path, operation, whole) {
   const node = make("article", { id },
     make("h3", {}, make("span", { class: "method" }, method), " ", make("code", {}, path)),
     ...prose(operation.description || operation.summary || ""));
-  if (operation.parameters) node.append(make("h4", {}, "Parameters"), parameters(operation.parameters));
-  if (content) node.append(make("h4", {}, "Body"), fields(content.schema, whole));
-  node.append(make("h4", {}, "Answers"), make("ul", {}, ...Object.entries(operation.responses)
-    .map(([status, reply]) => make("li", {}, make("code", {}, status), ` ${resolve(reply, whole).description}`))));
+  if (operation.parameters) node.append(said("h4", "parameters"), parameters(operation.parameters));
+  if (content) node.append(said("h4", "body"), fields(content.schema, whole));
+  node.append(said("h4", "answers"), make("ul", {}, ...Object.entries(operation.responses)
+    .map(([status, reply]) => make("li", {}, make("code", {}, status), " ", ...marked(resolve(reply, whole).description)))));
   node.append(trial(method, path, operation));
   return node;
 }
 
-async function show() {
-  for (const node of document.querySelectorAll(".base")) node.textContent = origin + node.dataset.path;
-  for (const name of Object.keys(snippets)) {
-    byId("tabs").append(make("button", { type: "button", role: "tab", onclick: () => showSnippet(name) }, name), " ");
-  }
-  showSnippet("curl");
-  const whole = await (await fetch("/openapi.json")).json();
+function showOperations(whole) {
   byId("version").textContent = whole.info.version;
   byId("about").replaceWith(...prose(whole.info.description));
   for (const tag of whole.tags) {
@@ -158,6 +190,34 @@ async function show() {
       }
     }
   }
+}
+
+async function show() {
+  const wide = matchMedia("(min-width: 50rem)");
+  const unfold = () => { byId("menu").open = wide.matches; };
+  wide.addEventListener("change", unfold);
+  unfold();
+  byId("index").addEventListener("click", unfold);
+  for (const node of document.querySelectorAll(".base")) node.textContent = origin + node.dataset.path;
+  for (const name of Object.keys(snippets)) {
+    byId("choices").append(make("button", { type: "button", onclick: () => showSnippet(name) }, name));
+  }
+  showSnippet("curl");
+  texts = await (await fetch("/docs/texts.json")).json();
+  for (const language of Object.keys(texts)) {
+    byId("language").append(make("option", { value: language, lang: language }, names[language]));
+  }
+  byId("language").addEventListener("change", () => {
+    remember(byId("language").value);
+    speak(byId("language").value);
+  });
+  try {
+    showOperations(await (await fetch("/openapi.json")).json());
+  } catch {
+    byId("operations").append(said("p", "unreadable"));
+  }
+  speak(preferred());
+  byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
 }
 
 show();
