@@ -10,26 +10,25 @@ It also tells a handler at once when its client has gone, without a task that wa
 
 import asyncio
 import math
+from collections import deque
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
 import msgspec
 import structlog
-from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from meterway.edge.cycle import GONE, Cycle, Gone
-from meterway.kit import json
+from meterway.edge.cycle import GONE, Cycle
+from meterway.edge.http import Scope
+from meterway.edge.refusal import LONG_HEAD, LONG_TARGET, MANY_HEADERS, Refusal, refusal
 
 _log = structlog.get_logger()
 _PARTING_SECONDS, _PARTING_BYTES = 2.0, 4 * 1024 * 1024
+_NEVER = math.inf
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +47,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     linger_seconds: float = 10.0
     linger_bytes: int = 256 * 1024 * 1024
     sweep_seconds: float = 1.0
-
-
-class _Refusal(Exception):  # noqa: N818 - raised through the parser to end a request, never seen outside
-    """A request over a limit: the status and sentence to answer with."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 class _Sweeper:
@@ -89,6 +80,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     limits: ClassVar[Limits] = Limits()
     sweeper: ClassVar[_Sweeper]
+    cycle: Cycle  # type: ignore[assignment]  # ours stands in for uvicorn's
+    scope: dict[str, Any]  # type: ignore[assignment]  # with an extension of our own
 
     @classmethod
     def with_limits(cls, limits: Limits) -> type["BoundedProtocol"]:
@@ -105,8 +98,12 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.url = b""
-        self.deadline = math.inf
-        self._served: RequestResponseCycle | None = None
+        self.deadline = _NEVER
+        self.answered = self.loop.create_future()
+        self.answered.set_result(None)
+        self._asgi = {"version": self.asgi_version, "spec_version": "2.3"}
+        self._served: Cycle | None = None
+        self._waiting: deque[tuple[Cycle, Scope]] = deque()  # pipelined requests
         self._in_head = False
         self._in_body = False
         self._read = 0  # bytes of the network read being parsed
@@ -114,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_more = 0  # bytes of the reads after it, while the head is unfinished
         self._unfruitful = 0  # bytes since the last byte of body: framing, trailers
         self._linger = 0  # bytes that may still be thrown away
-        self._linger_end = math.inf
+        self._linger_end = _NEVER
         self._refused = False
         self._unparsed = 0  # body bytes the parser will not see, after an ignored upgrade
 
@@ -126,19 +123,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self.deadline = self.loop.time() + self.limits.head_seconds
         self.sweeper.attend(self.loop, self.server_state)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a callback's shape
         """End; whoever serves a request of this connection hears of it now."""
-        self.deadline = math.inf
+        self.deadline = _NEVER
         self._tell_gone()
-        super().connection_lost(exc)
+        self._waiting.clear()
+        self.connections.discard(self)
+        self.flow.resume_writing()
+        self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # as in uvicorn: it refers to us
 
     def _tell_gone(self) -> None:
         cycle = self._served
-        if cycle is None or cycle.response_complete:
-            return
-        cycle.disconnected = True
-        cycle.message_event.set()
-        cycle.scope["extensions"][GONE].happen()  # type: ignore[attr-defined]  # set in on_headers_complete
+        if cycle is not None and not cycle.response_complete:
+            cycle.happen()
 
     def expire(self, now: float) -> None:
         """The deadline has passed: answer 408 where that is still possible, and close."""
@@ -186,7 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.deadline = self.loop.time() + limits.head_seconds
             elif self._head_more > limits.head_bytes:
                 target = len(self.url) > limits.target_bytes
-                self._refuse(*(_LONG_TARGET if target else _LONG_HEAD))
+                self._refuse(*(LONG_TARGET if target else LONG_HEAD))
             return
         self.deadline = self.loop.time() + limits.body_idle_seconds
         if self._unfruitful > limits.head_bytes:
@@ -199,7 +197,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse_for(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
-        if isinstance(cause, _Refusal):
+        if isinstance(cause, Refusal):
             self._refuse(cause.status, cause.code, cause.message)
         else:
             self._refuse(400, "bad_request", "This is not a valid HTTP request.")
@@ -215,12 +213,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if not (self._in_body and cycle is self.cycle):
                 cycle.keep_alive = False
                 self.flow.pause_reading()
-                self.pipeline.clear()
+                self._waiting.clear()
                 return
             if not cycle.response_started:
-                self.transport.write(_refusal(status, code, message))
+                self.transport.write(refusal(status, code, message))
         else:
-            self.transport.write(_refusal(status, code, message))
+            self.transport.write(refusal(status, code, message))
         self._tell_gone()
         self._in_head = self._in_body = False
         self._part()
@@ -242,88 +240,94 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._in_head = True
         self._head_first, self._head_more = self._read, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head came, or a trailer."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """A head is whole: refuse it, or start serving."""
         self._in_head = False
-        limits = self.limits
-        if len(self.headers) > limits.head_count:
-            raise _Refusal(*_MANY_HEADERS)
+        limits, headers = self.limits, self.headers
+        if len(headers) > limits.head_count:
+            raise Refusal(*MANY_HEADERS)
         if len(self.url) > limits.target_bytes:
-            raise _Refusal(*_LONG_TARGET)
+            raise Refusal(*LONG_TARGET)
         if self._head_first + self._head_more > limits.head_bytes:
-            size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in self.headers)
+            size = len(self.url) + sum(len(n) + len(v) + 4 for n, v in headers)
             if size > limits.head_bytes:
-                raise _Refusal(*_LONG_HEAD)
-        self._describe()
-        self._begin_cycle()
+                raise Refusal(*LONG_HEAD)
+        self._begin_cycle(headers)
         self.headers = []  # trailers go here and nowhere else
         self._in_body = True
         self._unfruitful = 0
-        self.deadline = math.inf
+        self.deadline = _NEVER
 
-    def _describe(self) -> None:
-        """Say in the scope what is asked for; the usual target needs no parser."""
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]  # filled in step by step
-        url = self.url
-        query = b""
-        if not url.startswith(b"/") or b"?" in url or b"#" in url:
+    def _begin_cycle(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Serve the request, after the one before it where that is not over."""
+        before, parser = self.cycle, self.parser
+        url, query = self.url, b""
+        if url[:1] != b"/" or b"?" in url or b"#" in url:  # the usual target needs no parser
             parsed = httptools.parse_url(url)
             url, query = parsed.path, parsed.query or b""
         path = url.decode("ascii")
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = self.parser.get_http_version()
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"], scope["query_string"] = url, query
-
-    def _begin_cycle(self) -> None:
-        """Serve the request, after the one before it where that is not over."""
-        before = self.cycle
-        scope = self.scope
-        gone = Gone()
-        scope["extensions"] = {GONE: gone}  # type: ignore[dict-item]  # an extension of our own
-        self.cycle = Cycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        method, version = parser.get_method().decode("ascii"), parser.get_http_version()
+        keeps, expects = version != "1.0" and parser.should_keep_alive(), self.expect_100_continue
+        cycle = self.cycle = Cycle(self, method, keep_alive=keeps, expected=expects)
+        self.scope = scope = {
+            "type": "http",
+            "asgi": self._asgi,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method,
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url,
+            "query_string": query,
+            "headers": headers,
+            "state": self.app_state.copy(),
+            "extensions": {GONE: cycle},
+        }
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._serve(cycle, scope)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self._waiting.append((cycle, scope))
 
     def on_body(self, body: bytes) -> None:
         """A piece of body came."""
         self._unfruitful = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete and cycle.feed(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """A request is whole, unless it asks to upgrade: the parser skips the body of such."""
         if self.parser.should_upgrade() and (length := self._declared_length()):
-            self._unparsed = length  # the parser skips the body of a request that asks to upgrade
-            return
-        self._finish_message()
+            self._unparsed = length
+        else:
+            self._finish_message()
 
     def _finish_message(self) -> None:
         self._in_body = False
-        super().on_message_complete()
-        if self.cycle.response_complete:
+        cycle = self.cycle
+        if cycle.response_complete:
             self.deadline = self.loop.time() + self.limits.keep_alive_seconds
         else:
-            self.deadline = math.inf
-        if not self.pipeline:
+            self.deadline = _NEVER
+            cycle.more_body = False
+            cycle.wake()
+        if not self._waiting:
             # A body over the high-water mark paused reading; a client who leaves would go unseen.
             self.flow.resume_reading()
 
@@ -332,29 +336,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self._waiting:
+            self._serve(*self._waiting.popleft())
         elif self._in_body:
             self._linger = self.limits.linger_bytes
             self._linger_end = self.deadline = self.loop.time() + self.limits.linger_seconds
         elif not self._in_head:
             self.deadline = self.loop.time() + self.limits.keep_alive_seconds
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _serve(self, cycle: Cycle, scope: Scope) -> None:
         self._served = cycle
-        task = self.loop.create_task(cycle.run_asgi(app))
-        cycle.scope["extensions"][GONE].task = task  # type: ignore[attr-defined]  # ours
+        cycle.task = task = self.loop.create_task(cycle.run(self.app, scope))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     # -- requests that ask to upgrade, and are served as they are --------------------------------
 
     def _declared_length(self) -> int:
-        headers = dict(self.scope["headers"])
+        headers: dict[bytes, bytes] = dict(self.scope["headers"])
         if b"transfer-encoding" in headers:
-            raise _Refusal(400, "bad_upgrade", "A request that asks to upgrade needs a plain body.")
+            raise Refusal(400, "bad_upgrade", "A request that asks to upgrade needs a plain body.")
         return int(headers.get(b"content-length", 0))
 
     def _continue_without_upgrade(self, data: bytes, offset: int) -> None:
@@ -370,22 +373,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._unparsed:
             self._finish_message()
         return rest
-
-
-_LONG_HEAD = (431, "request_head_too_large", "The request head is too large.")
-_MANY_HEADERS = (431, "too_many_headers", "The request has too many headers.")
-_LONG_TARGET = (414, "request_target_too_long", "The request's path and query are too long.")
-
-
-def _refusal(status: int, code: str, message: str) -> bytes:
-    """Return a whole answer; its shape is OpenAI's, which most clients can read."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    body = json.encode({"error": error})
-    return b"".join(
-        (
-            STATUS_LINE[status],
-            b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body),
-            b"connection: close\r\n\r\n",
-            body,
-        )
-    )
