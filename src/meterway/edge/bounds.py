@@ -348,9 +348,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _serve(self, cycle: Cycle, scope: Scope) -> None:
         self._served = cycle
-        cycle.task = task = self.loop.create_task(cycle.run(self.app, scope))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        # Made directly: a name of its own and a callback at its end cost a microsecond more.
+        cycle.task = asyncio.Task(self._run(cycle, scope), loop=self.loop, name="request")
+        self.tasks.add(cycle.task)
+
+    async def _run(self, cycle: Cycle, scope: Scope) -> None:
+        try:
+            await cycle.run(self.app, scope)
+        finally:
+            self.tasks.discard(cycle.task)
 
     # -- requests that ask to upgrade, and are served as they are --------------------------------
 

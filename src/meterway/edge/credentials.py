@@ -28,7 +28,9 @@ def token_of(
     others: dict[bytes, bytes] = {}
     for name, value in headers:
         if name == b"authorization":
-            token = _from_authorization(value.decode("latin-1"))
+            text = value.decode("latin-1")
+            # The form nearly all clients send is told from the rest without taking it apart.
+            token = text[7:].strip() if text[:7] == "Bearer " else _from_authorization(text)
             if token:
                 return token
         elif name in _KEY_HEADERS and name not in others:

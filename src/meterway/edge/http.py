@@ -63,9 +63,9 @@ class Request:
 
     def __init__(self, call_id: int, headers: Headers) -> None:
         self.call_id = call_id
-        self.request_id = ids.request_id(call_id)
+        self.request_id = text = ids.request_id(call_id)
         self.headers: Mapping[bytes, bytes] = dict(headers)
-        name = self.request_id.encode()
+        name = text.encode()
         self.head: list[tuple[bytes, bytes]] = [(b"x-request-id", name), (b"request-id", name)]
         if b"origin" in self.headers:
             self.head += CORS
@@ -117,49 +117,63 @@ async def read_body(scope: Scope, receive: Receive, limit: int, in_flight: InFli
     (before or after unpacking), `UnavailableError` where the worker holds too much already,
     `UnsupportedEncodingError`, `InvalidRequestError`, and `ClientGoneError`.
     """
-    request = request_of(scope)
-    declared = _declared_length(request)
+    request: Request = scope[_KEY]
+    declared = _declared_length(request.headers)
     if declared > limit:
         raise _too_large(limit)
     request.hold(in_flight, declared)
-    body = await _gather(request, receive, limit, in_flight, declared)
-    encoding = request.text(b"content-encoding")
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        body: bytes = message.get("body", b"")  # whole at once, as nearly all are
+        if len(body) > declared:
+            _hold_more(request, len(body), declared, limit, in_flight)
+    else:
+        body = await _gather(message, request, receive, limit, in_flight, declared)
+    encoding = request.headers.get(b"content-encoding")
     if encoding is None:
         return body
     room = min(limit, in_flight.limit - in_flight.held)
-    unpacked = await inflate(body, encoding, room)
+    unpacked = await inflate(body, encoding.decode("latin-1"), room)
     request.hold(in_flight, max(len(unpacked) - len(body), 0))
     return unpacked
 
 
-def _declared_length(request: Request) -> int:
-    text = request.headers.get(b"content-length", b"0")
+def _declared_length(headers: Mapping[bytes, bytes]) -> int:
+    text = headers.get(b"content-length", b"0")
     if not text.isdigit():  # the server's parser refused it already; other servers may not
         raise InvalidRequestError("The content-length header is not a number.")
     return int(text)
 
 
-async def _gather(
-    request: Request, receive: Receive, limit: int, in_flight: InFlight, declared: int
+async def _gather(  # noqa: PLR0913, PLR0917 - where `read_body` stands
+    message: Mapping[str, Any],
+    request: Request,
+    receive: Receive,
+    limit: int,
+    in_flight: InFlight,
+    declared: int,
 ) -> bytes:
+    """Read on from the first `message` and return the whole body."""
     pieces: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGoneError
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
         if size > declared:
-            request.hold(in_flight, size - declared)
+            _hold_more(request, size, declared, limit, in_flight)
             declared = size
-        if not pieces and not message.get("more_body", False):
-            return piece
-        pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces)
+        message = await receive()
+
+
+def _hold_more(request: Request, size: int, held: int, limit: int, in_flight: InFlight) -> None:
+    """Hold what came beyond the length declared. Raises `TooLargeError`, `UnavailableError`."""
+    if size > limit:
+        raise _too_large(limit)
+    request.hold(in_flight, size - held)
 
 
 def _too_large(limit: int) -> TooLargeError:
