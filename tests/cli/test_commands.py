@@ -100,6 +100,28 @@ def test_key_is_revoked_by_number_or_text(shell, form):
     assert shell.json("key", "list")[0]["disabled"] is True
 
 
+def test_key_is_changed_where_that_is_said_and_else_stays(shell):
+    options = ("--remark", "ci", "--permissions", "gpt-4o", "--expires", "30d")
+    made = shell.json("key", "create", "--user", "admin@localhost", *options)
+
+    shell.run("key", "update", made["id"], "--permissions", "claude-opus", "--expires", "never")
+
+    [_, listed] = shell.json("key", "list")
+    assert (listed["remark"], listed["permissions"]) == ("ci", ["claude-opus"])
+    assert listed["expires_at"] is None
+    shell.run("key", "update", made["key"], "--permissions", "all", "--default-model", "gpt-4o")
+    [_, again] = shell.json("key", "list")
+    assert (again["permissions"], again["default_model"], again["remark"]) == ([], "gpt-4o", "ci")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [((), 2), (("--permissions", "gpt-9000"), 2), (("--expires", "soon"), 2)],
+)
+def test_change_of_a_key_that_says_nothing_good_is_refused(shell, arguments, code):
+    shell.run("key", "update", "1", *arguments, code=code)
+
+
 def test_unknown_key_is_not_found_and_not_repeated(shell):
     result = shell.run("key", "revoke", "sk-canary", code=3)
 

@@ -142,11 +142,11 @@ async def test_update_can_lift_a_limit_and_disable(engine, user_id):
     new = NewKey(user_id=user_id, permissions=frozenset({"gpt-4"}))
     key_id, token = await _create(engine, new)
 
-    await _update(engine, key_id, Changes(permissions=frozenset(), disabled=True))
+    await _update(engine, key_id, Changes(permissions=frozenset(), remark="theirs"))
 
     found = await _find(engine, token)
     assert found is not None
-    assert (found.permissions, found.disabled) == (None, True)
+    assert (found.permissions, found.remark) == (None, "theirs")
 
 
 async def test_update_refuses_unknown_permissions(engine, user_id):

@@ -15,7 +15,7 @@ _COMMANDS = {
     "init": ("meterway.cli.serve:init", "Set up the data folder; print the first key once."),
     "doctor": ("meterway.cli.doctor:doctor", "Look for what is wrong and say what to do."),
     "user": ("meterway.cli.users:user", "Make, list, disable and enable users."),
-    "key": ("meterway.cli.keys:key", "Make, list and revoke API keys."),
+    "key": ("meterway.cli.keys:key", "Make, list, change and revoke API keys."),
     "channel": ("meterway.cli.channels:channel", "Add, list, test, refresh and remove channels."),
     "config": ("meterway.cli.config:config", "Check and show the settings."),
     "secret": ("meterway.cli.secret:secret", "Rotate the secret that seals credentials."),

@@ -3,6 +3,8 @@
 from typing import Any
 
 import click
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.accounts import service as accounts
 from meterway.catalog.service import Catalog
@@ -11,7 +13,7 @@ from meterway.cli.installation import opened
 from meterway.cli.moments import read, shown
 from meterway.db.engine import reading, transaction
 from meterway.keys import service as keys
-from meterway.keys.types import Key, NewKey
+from meterway.keys.types import Changes, Key, NewKey
 from meterway.kit.clock import SystemClock
 from meterway.routing import service as routing
 from meterway.settings import Settings
@@ -19,7 +21,7 @@ from meterway.settings import Settings
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list, change and revoke API keys."""
 
 
 @key.command()
@@ -47,7 +49,7 @@ def create(  # noqa: PLR0913 - one parameter per option
     new = NewKey(
         user_id=0,
         remark=remark,
-        permissions=frozenset(name.strip() for name in permissions.split(",") if name.strip()),
+        permissions=_names(permissions),
         is_admin=admin,
         expires_at=None if expires is None else read(expires, SystemClock().now()),
         default_model=default_model,
@@ -59,25 +61,58 @@ def create(  # noqa: PLR0913 - one parameter per option
 async def _create(settings: Settings, email: str, new: NewKey) -> tuple[int, str]:
     async with opened(settings) as place, transaction(place.engine) as tx:
         owner = await accounts.by_email(tx, email)
-        known = known_permissions() | {
-            model for row in await routing.stored(tx) for model in row.models
-        }
-        owned = NewKey(
-            user_id=owner.id,
-            remark=new.remark,
-            permissions=new.permissions,
-            is_admin=new.is_admin,
-            expires_at=new.expires_at,
-            default_model=new.default_model,
-        )
-        now = place.clock.now()
+        owned = msgspec.structs.replace(new, user_id=owner.id)
+        known, now = await _known(tx), place.clock.now()
         return await keys.create(tx, place.secrets.pepper, owned, known=known, now=now)
 
 
-def known_permissions() -> frozenset[str]:
-    """Return the names of models and families of the catalogue."""
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+async def _known(connection: AsyncConnection) -> frozenset[str]:
+    """Return what a permission may name: models and families of the catalogue, channels' models."""
     models = Catalog().models()
-    return frozenset(model.id for model in models) | {model.family for model in models}
+    known = frozenset(model.id for model in models) | {model.family for model in models}
+    return known | {model for row in await routing.stored(connection) for model in row.models}
+
+
+@key.command()
+@click.argument("name", metavar="KEY")
+@click.option("--remark", help="What the key is for.")
+@click.option("--permissions", help="Models and families it may use, a,b,c; `all` lifts the limit.")
+@click.option(
+    "--expires", "expires_at", help="When it ends: a span from now, an ISO 8601 moment, or `never`."
+)
+@click.option("--default-model", help="Model of calls that name none; `none` takes it away.")
+@common
+def update(frame: Frame, /, name: str, **options: str | None) -> None:
+    """Change a key; what is not named stays. KEY is its number, its text, or `-`."""
+    given = {option: text for option, text in options.items() if text is not None}
+    if not given:
+        raise click.UsageError("Name what to change: --remark, --permissions, --expires, …")
+    changes = Changes(**{option: _value(option, text) for option, text in given.items()})
+    found = run(_update(frame.settings(), secret_from(name), changes))
+    frame.say({"id": str(found.id), "key": found.shown}, f"Key {found.shown} was changed.")
+
+
+def _value(option: str, text: str) -> Any:
+    match option, text:
+        case ("expires_at", "never") | ("default_model", "none"):
+            return None
+        case "expires_at", _:
+            return read(text, SystemClock().now())
+        case "permissions", _:
+            return frozenset() if text == "all" else _names(text)
+        case _:
+            return text
+
+
+async def _update(settings: Settings, name: str, changes: Changes) -> Key:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        found = await keys.named(tx, place.secrets.pepper, name)
+        await keys.update(tx, found.id, changes, known=await _known(tx))
+        return found
 
 
 @key.command("list")

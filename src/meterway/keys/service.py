@@ -84,10 +84,11 @@ async def update(
 ) -> None:
     """Change a key; every process follows within a second.
 
-    Raises `KeyNotFoundError` and `UnknownPermissionError`.
+    Whether it was revoked is no fact to change: that is for ever. Raises `KeyNotFoundError` and
+    `UnknownPermissionError`.
     """
     values: dict[str, Any] = {}
-    for column in ("remark", "default_model", "disabled"):
+    for column in ("remark", "default_model"):
         value = getattr(changes, column)
         if value is not UNSET:
             values[column] = value

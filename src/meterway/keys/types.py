@@ -41,7 +41,6 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     permissions: frozenset[str] | msgspec.UnsetType = msgspec.UNSET
     expires_at: float | msgspec.UnsetType | None = msgspec.UNSET
     default_model: str | msgspec.UnsetType | None = msgspec.UNSET
-    disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def masked(token: str) -> str:
