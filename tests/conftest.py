@@ -15,7 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from meterway.db import schema
-from meterway.db.engine import address, open_engine, sqlite_url
+from meterway.db.engine import address, open_engine
+from tests.factories.databases import sqlite_url
 from tests.factories.gateways import Gateway
 
 _numbers = itertools.count(1)

@@ -9,11 +9,12 @@ from meterway.accounts import service as accounts
 from meterway.auth.errors import DisabledKeyError, ExpiredKeyError, InvalidKeyError
 from meterway.auth.service import Authenticator
 from meterway.db import versions
-from meterway.db.engine import open_engine, sqlite_url, transaction
+from meterway.db.engine import open_engine, transaction
 from meterway.db.versions import Watcher
 from meterway.keys import service as keys
 from meterway.keys.types import NewKey
 from meterway.kit.errors import UnavailableError
+from tests.factories.databases import sqlite_url
 from tests.factories.users import new_user
 from tests.fakes.clock import FakeClock
 

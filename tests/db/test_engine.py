@@ -7,9 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from meterway.db import versions
-from meterway.db.engine import address, open_engine, reading, sqlite_url, transaction
+from meterway.db.engine import address, open_engine, reading, transaction
 from meterway.db.errors import DatabaseAddressError
 from meterway.kit.errors import UnavailableError
+from tests.factories.databases import sqlite_url
 
 
 async def _value(engine, topic):

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from meterway.db import versions
-from meterway.db.engine import open_engine, reading, sqlite_url, transaction
+from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.versions import Watcher
 from meterway.kit.errors import UnavailableError
+from tests.factories.databases import sqlite_url
 from tests.fakes.clock import FakeClock
 
 

@@ -12,11 +12,12 @@ from alembic.script import ScriptDirectory
 
 from meterway.accounts import tables as _accounts  # noqa: F401 - declares tables
 from meterway.db import schema
-from meterway.db.engine import open_engine, reading, sqlite_url, transaction
+from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.errors import SchemaError
 from meterway.db.metadata import metadata
 from meterway.keys import tables as _keys  # noqa: F401 - declares tables
 from meterway.routing import tables as _routing  # noqa: F401 - declares tables
+from tests.factories.databases import sqlite_url
 
 
 def _differences(connection):

@@ -16,13 +16,15 @@ from meterway.tokens.service import TokenCounter
 from meterway.tokens.types import Count, Tokenizer, TokenSource
 
 DEADLINE = 20.0
+SERVE = (
+    "import pathlib, sys; from meterway.tokens.process import serve_counter;"
+    "serve_counter(pathlib.Path(sys.argv[1]))"
+)
 
 
 @contextlib.asynccontextmanager
 async def counter_process(path):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "meterway.tokens.process", "--socket", str(path)
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVE, str(path))
     try:
         await answers(path)
         yield process
@@ -96,14 +98,14 @@ async def test_the_process_dies_with_its_parent(tmp_path):
     path = tmp_path / "counter"
     program = (
         "import subprocess, sys;"
-        "c = [sys.executable, '-m', 'meterway.tokens.process', '--socket', sys.argv[1]];"
-        "p = subprocess.Popen(c);"
+        "p = subprocess.Popen([sys.executable, '-c', *sys.argv[1:]]);"
         "print(p.pid, flush=True); sys.stdin.read()"
     )
     parent = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         program,
+        SERVE,
         str(path),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -138,9 +140,8 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "meterway.tokens.process",
-        "--socket",
+        "-c",
+        SERVE,
         str(path),
         stderr=asyncio.subprocess.PIPE,
     )

@@ -15,9 +15,9 @@ from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 from meterway.protocols.dialects import Dialect
 from meterway.tokens.errors import CounterDownError
-from meterway.tokens.local import LocalCounting
 from meterway.tokens.service import TokenCounter
 from meterway.tokens.types import Count, TokenSource, estimate
+from tests.fakes.local_counting import LocalCounting
 from tests.tokens.test_images import png
 
 ANTHROPIC, OPENAI = Dialect.ANTHROPIC_MESSAGES, Dialect.OPENAI_CHAT

@@ -63,15 +63,6 @@ async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> 
     await versions.bump(tx, versions.KEYS)
 
 
-async def knows_password(connection: AsyncConnection, email: str, password: str) -> bool:
-    """Say whether this is the user's password; takes as long where there is no such user."""
-    stored = await store.password_hash(connection, email.strip().casefold())
-    if stored is None:
-        await asyncio.to_thread(passwords.hashed, password)
-        return False
-    return await asyncio.to_thread(passwords.matches, stored, password)
-
-
 def _address(text: str) -> str:
     email = text.strip().casefold()
     name, at, host = email.rpartition("@")

@@ -36,12 +36,6 @@ async def every(connection: AsyncConnection) -> list[User]:
     return [_user(row) for row in await connection.execute(select(users).order_by(users.c.id))]
 
 
-async def password_hash(connection: AsyncConnection, email: str) -> str | None:
-    """Return the stored hash of a user's password."""
-    found = await connection.execute(select(users.c.password_hash).where(users.c.email == email))
-    return found.scalar_one_or_none()
-
-
 async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> bool:
     """Change whether a user may do anything; False where there is none."""
     change = update(users).where(users.c.id == user_id).values(disabled=disabled)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
@@ -49,11 +48,6 @@ def address(text: str) -> URL:
             "The database URL is not one Meterway can open; write sqlite:///FOLDER/FILE or "
             "postgresql://USER:PASSWORD@HOST/NAME."
         ) from None
-
-
-def sqlite_url(file: Path) -> str:
-    """Return the URL of a SQLite file."""
-    return f"sqlite:///{file}"
 
 
 def open_engine(

@@ -23,9 +23,6 @@ Id = BigInteger().with_variant(Integer(), "sqlite")
 Millis = BigInteger
 """A moment: whole milliseconds since the epoch, UTC."""
 
-Nanos = BigInteger
-"""Money: whole 1e-9 USD; SQLite has no decimals, and binary floats lose cents."""
-
 
 class Json(TypeDecorator[Any]):
     """A small JSON value kept as text, the same on every engine; NULL is None."""

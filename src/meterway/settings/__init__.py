@@ -21,8 +21,6 @@ def default_data() -> Path:
     """Return the folder used where none is named: the platform's own place for such things."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "meterway"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "meterway"
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "meterway"
 
@@ -117,7 +115,7 @@ class Settings(BaseSettings):
     retry_backoff: Seconds = Field(0.25, description="Pause before the first repeat; it doubles.")
     retry_backoff_limit: Seconds = Field(8.0, description="Longest pause between attempts.")
     cooldown_failures: int = Field(
-        3, ge=1, description="Failures in a row that put a channel's credential to rest."
+        3, ge=1, description="Failures in a row that put a model to rest at a channel."
     )
     cooldown: Seconds = Field(15.0, description="First rest of a failing credential; it doubles.")
     cooldown_limit: Seconds = Field(300.0, description="Longest rest of a failing credential.")

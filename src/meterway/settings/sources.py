@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from meterway.kit.errors import MeterwayError
 
 PREFIX = "METERWAY_"
-CONFIG, DATA = "METERWAY_CONFIG", "METERWAY_DATA"
+CONFIG = "METERWAY_CONFIG"
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 
 

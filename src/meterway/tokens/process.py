@@ -1,14 +1,11 @@
 """The counter process: the only one that holds tokenizers, serving the workers of its machine."""
 
-import argparse
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import stat
-import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -30,7 +27,6 @@ _log = structlog.get_logger()
 _TURN: Final = 0.001  # seconds of counting before the next question gets its turn
 _PARENT_POLL: Final = 1.0  # seconds
 _WARM: Final = (Tokenizer.CLAUDE_3, Tokenizer.O200K, Tokenizer.CLAUDE_4_8)
-_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
 
 
 @dataclass(order=True, slots=True)
@@ -135,16 +131,13 @@ def _take_turn(job: _Job) -> bool:
     return False
 
 
-def serve_counter(path: Path, *, parent: int | None = None) -> None:
+def serve_counter(path: Path) -> None:
     """Serve on a Unix socket at `path` until the parent process ends or SIGTERM comes.
 
-    A parent that forks passes its process id as `parent`, so that its death in between is seen.
     `path` must fit the system's limit of about 100 bytes. A socket left behind by a dead counter
     is replaced; raises `OSError` where a living one listens or the file is no socket.
     """
-    parent = os.getppid() if parent is None else parent
-    _die_with_parent()
-    asyncio.run(_serve(path, parent))
+    asyncio.run(_serve(path, os.getppid()))
 
 
 async def _serve(path: Path, parent: int) -> None:
@@ -192,20 +185,3 @@ def _clear(path: Path) -> None:
             path.unlink()
             return
     raise FileExistsError(f"A counter already listens at {path}.")
-
-
-def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies; elsewhere the poll of its id must do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGTERM)
-
-
-def main() -> None:
-    """Run the counter from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--socket", type=Path, required=True, help="where to listen")
-    serve_counter(parser.parse_args().socket)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Counting inside this process, for tests and the command line."""
+"""Counting inside this process, without the counter."""
 
 import asyncio
 
