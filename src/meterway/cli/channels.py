@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.cli.engines import offered
 from meterway.cli.frame import Failure, Frame, common, run, secret_from
@@ -105,13 +106,11 @@ def list_(frame: Frame) -> None:
 async def _listed(settings: Settings) -> Iterable[tuple[StoredChannel, Channel]]:
     async with opened(settings) as place, reading(place.engine) as connection:
         rows = await routing.stored(connection)
-        opened_channels = await channels_of(place, connection)
-        by_id = {one.id: one for one in opened_channels}
+        by_id = {one.id: one for one in await _channels(place, connection)}
         return [(row, by_id[row.id]) for row in rows if row.id in by_id]
 
 
-async def channels_of(place: Installation, connection: Any) -> list[Channel]:
-    """Return the channels with their secrets opened."""
+async def _channels(place: Installation, connection: AsyncConnection) -> list[Channel]:
     return await routing.list_channels(connection, place.secrets.box, PROVIDERS)
 
 
@@ -155,7 +154,7 @@ async def _tested(settings: Settings, name: str, model: str | None) -> list[Outc
 
 async def _named(place: Installation, name: str) -> Channel:
     async with reading(place.engine) as connection:
-        for one in await channels_of(place, connection):
+        for one in await _channels(place, connection):
             if one.name == name:
                 return one
     raise ChannelNotFoundError(f"There is no channel '{name}'.")

@@ -58,7 +58,7 @@ async def _examined(settings: Settings) -> list[Finding]:
     try:
         findings += [finding async for finding in _installation(settings)]
     except MeterwayError as error:
-        findings.append(Finding("database", "wrong", error.message, "see the message"))
+        findings.append(Finding("database", "wrong", error.message))
     return findings
 
 
