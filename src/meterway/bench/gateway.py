@@ -17,7 +17,7 @@ from meterway.bench.errors import BenchError
 
 _READY_SECONDS = 20.0
 _COMMAND_SECONDS = 60.0
-_TITLES = re.compile(r"\b(worker|backstage|counter)\b")
+_TITLES = re.compile(r"\b(worker|counter)\b")
 _FOREIGN = frozenset({"OLLAMA_HOST", "DATABASE_URL", "REDIS_URL", "PORT"})
 _FOREIGN_ENDS = ("_API_KEY", "_PROXY", "_proxy")
 

@@ -132,7 +132,7 @@ class Turn:
     load: Load
     cpu: float
     aside: Mapping[str, float] = field(default_factory=dict)
-    """Processor seconds, by name, of processes off the path: counter, backstage, parent."""
+    """Processor seconds, by name, of processes off the path: counter and parent."""
 
 
 @dataclass(frozen=True, slots=True)
