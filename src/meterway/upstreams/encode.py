@@ -12,7 +12,7 @@ from meterway.kit.json import encode as encode_json
 from meterway.protocols.chat.codec import Encoded
 from meterway.protocols.dialects import Dialect
 from meterway.upstreams.transport import Outgoing, Url
-from meterway.upstreams.types import AuthForm, Provider, Route
+from meterway.upstreams.types import AuthForm, Channel, Credential, Provider, Route
 
 ANTHROPIC_VERSION = "2023-06-01"
 _USER_AGENT = f"meterway/{meterway.__version__}".encode()
@@ -20,6 +20,9 @@ _PER_CALL = ("anthropic-version", "anthropic-beta")
 _PREPARED = 4096
 
 Pairs = tuple[tuple[bytes, bytes], ...]
+Prepared = tuple[Url, Pairs, Mapping[str, str]]  # and the versions the operator asks for
+
+_known: dict[tuple[int, int, str, bool], tuple[Channel, Credential | None, Prepared]] = {}
 
 
 def outgoing(route: Route, body: bytes, headers: Mapping[str, str], *, stream: bool) -> Outgoing:
@@ -77,18 +80,40 @@ def _request(  # noqa: PLR0913 - the parts of a request
     method: str = "POST",
 ) -> Outgoing:
     channel = route.channel
-    provider = channel.provider
-    url, fixed, own = _prepared(
-        channel.base_url,
-        path,
-        provider.auth.value,
-        route.credential.secret if route.credential else "",
-        (*provider.headers.items(), *channel.headers.items()),
-        stream,
-    )
+    url, fixed, own = _in_common(channel, route.credential, path, stream)
     if route.dialect is Dialect.ANTHROPIC_MESSAGES:
         fixed += _versions(headers, own)
     return Outgoing(url=url, headers=fixed, body=body, method=method, timeouts=channel.timeouts)
+
+
+def _in_common(
+    channel: Channel,
+    credential: Credential | None,
+    path: str,
+    stream: bool,  # noqa: FBT001 - positional, on the hot path
+) -> Prepared:
+    """Return what all of a channel's requests to `path` share.
+
+    Channels live long and do not change: they are known again by identity, which costs less than
+    hashing their facts for each request.
+    """
+    key = (id(channel), id(credential), path, stream)
+    known = _known.get(key)
+    if known is not None:
+        return known[2]
+    provider = channel.provider
+    prepared = _prepared(
+        channel.base_url,
+        path,
+        provider.auth.value,
+        credential.secret if credential else "",
+        (*provider.headers.items(), *channel.headers.items()),
+        stream,
+    )
+    if len(_known) >= _PREPARED:
+        _known.clear()
+    _known[key] = (channel, credential, prepared)  # kept alive, so no other takes their identity
+    return prepared
 
 
 def _versions(headers: Mapping[str, str], own: Mapping[str, str]) -> Pairs:
@@ -110,7 +135,7 @@ def _prepared(  # noqa: PLR0913, PLR0917 - the cache key: all a channel's reques
     secret: str,
     extra: tuple[tuple[str, str], ...],
     stream: bool,  # noqa: FBT001 - positional for a cheap cache key
-) -> tuple[Url, Pairs, Mapping[str, str]]:
+) -> Prepared:
     given = {name.lower(): value for name, value in extra}
     own = {name: given.pop(name) for name in _PER_CALL if name in given}
     headers: dict[str, bytes] = {
