@@ -157,7 +157,7 @@ async def _named(place: Installation, name: str) -> Channel:
         for one in await _channels(place, connection):
             if one.name == name:
                 return one
-    raise ChannelNotFoundError(f"There is no channel '{name}'.")
+    raise ChannelNotFoundError(f"There is no channel '{name}'; `meterway channel list` shows all.")
 
 
 @asynccontextmanager

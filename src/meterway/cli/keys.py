@@ -90,7 +90,7 @@ def update(frame: Frame, /, name: str, **options: str | None) -> None:
     """Change a key; what is not named stays. KEY is its number, its text, or `-`."""
     given = {option: text for option, text in options.items() if text is not None}
     if not given:
-        raise click.UsageError("Name what to change: --remark, --permissions, --expires, …")
+        raise click.UsageError("Say what to change; --help names it.")
     changes = Changes(**{option: _value(option, text) for option, text in given.items()})
     found = run(_update(frame.settings(), secret_from(name), changes))
     frame.say({"id": str(found.id), "key": found.shown}, f"Key {found.shown} was changed.")

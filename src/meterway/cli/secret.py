@@ -26,7 +26,7 @@ def rotate(frame: Frame) -> None:
     settings = frame.settings()
     with locked(settings.data):
         channels = run(_rotate(settings))
-    frame.say({"resealed": channels}, f"Sealed the secrets of {channels} channels anew.")
+    frame.say({"resealed": channels}, f"Channels whose secrets were sealed anew: {channels}.")
 
 
 async def _rotate(settings: Settings) -> int:

@@ -96,7 +96,11 @@ def _model(body: Mapping[str, Any]) -> str:
 
 def _messages(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
+    if messages is None:
+        raise bad_request("messages: Field required")
+    if not isinstance(messages, list):
+        raise bad_request("messages: Input should be a list of messages")
+    if not messages:
         raise bad_request("messages: at least one message is required")
     for index, message in enumerate(messages):
         if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
