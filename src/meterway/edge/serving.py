@@ -26,6 +26,7 @@ from meterway.edge.http import (
     Send,
     read_body,
     request_of,
+    send_reply,
 )
 from meterway.kit import sse
 from meterway.kit.json import RawObject, decode_top, raw
@@ -144,9 +145,7 @@ async def _deliver(
         if reply.streamed:
             await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
-        head += (JSON_TYPE, (b"content-length", b"%d" % len(reply.first)))
-        await send({"type": "http.response.start", "status": 200, "headers": head})
-        await send({"type": "http.response.body", "body": reply.first})
+        await send_reply(send, 200, [*head, JSON_TYPE], reply.first)
 
 
 async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence: _Presence) -> None:
@@ -212,5 +211,5 @@ def _listed(names: Sequence[str]) -> bytes:
     """Return names as a header's value; they are the client's own, so nothing odd gets through."""
     text = ", ".join(names)
     if len(text) > _LISTED:
-        text = text[: text.rindex(",", 0, _LISTED)] + ", …" if "," in text[:_LISTED] else "…"
+        text = text[: text.rindex(",", 0, _LISTED)] + ", ..." if "," in text[:_LISTED] else "..."
     return _ODD.sub(b"?", text.encode())
