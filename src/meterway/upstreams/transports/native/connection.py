@@ -164,13 +164,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; bytes that no request asked for close the connection."""
-        if self._parser is None or (self._waiter is None and self._response is None):
+        parser = self._parser
+        if parser is None or (self._waiter is None and self._response is None):
             self.abort()
             return
         self._heard = self._loop.time()
         self._framing += len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._fail(_protocol_error(error))
             return
@@ -231,7 +232,7 @@ class Connection(asyncio.Protocol):
         self._waiter = None
         self._trailers = 0
         self._keep = parser.should_keep_alive() and self._unsent is None
-        self._response = response = NativeResponse(status, headers, self, self._loop)
+        self._response = response = NativeResponse(status, headers, self)
         waiter.set_result(response)
         if self._head_only:
             self._parser = HttpResponseParser(self)  # this one would wait for a body

@@ -83,6 +83,7 @@ class NativeTransport:
         self._stale_window = stale_window
         self._decoded_limit = decoded_limit
         self._sorts: dict[Sort, tuple[Origin, bytes]] = {}
+        self._seen: dict[int, tuple[str, Url, Headers, tuple[Origin, bytes]]] = {}
         self._origins: dict[tuple[str, str, int], Origin] = {}
         self._open: set[Connection] = set()
         self._closed = False
@@ -98,9 +99,8 @@ class NativeTransport:
         Raises a `TransportError` when the exchange breaks and `ValueError` for a request that
         cannot be sent as HTTP. A cancelled call frees its connection.
         """
-        method, url = request.method, request.url
-        sort = (method, url, tuple(request.headers))
-        origin, fixed = self._sorts.get(sort) or self._learn(sort)
+        method = request.method
+        origin, fixed = self._known(method, request.url, request.headers)
         head = fixed + length_field(method, len(request.body))
         connection = origin.take()
         if connection is None:
@@ -141,12 +141,30 @@ class NativeTransport:
         while self._open:  # noqa: ASYNC110 - aborted sockets are gone within a turn of the loop
             await asyncio.sleep(0)
 
+    def _known(self, method: str, url: Url, headers: Headers) -> tuple[Origin, bytes]:
+        """Return what every such request needs.
+
+        The usual request has the very headers, and address, of one before it. Asking that costs
+        less than hashing them; a tuple never changes and is kept, so its identity stays its own.
+        """
+        seen = self._seen.get(id(headers))
+        if seen is not None and seen[1] is url and seen[0] == method:
+            return seen[3]
+        sort = (method, url, tuple(headers))
+        learned = self._sorts.get(sort)
+        if learned is None:
+            learned = self._learn(sort)
+            if isinstance(headers, tuple):
+                self._seen[id(headers)] = (method, url, headers, learned)
+        return learned
+
     def _learn(self, sort: Sort) -> tuple[Origin, bytes]:
         """Remember what every request of this sort needs."""
         method, url, headers = sort
         fixed = fixed_head(method, url, headers)
         if len(self._sorts) >= _REMEMBERED:
             self._sorts.clear()
+            self._seen.clear()
         if len(self._origins) >= _REMEMBERED:  # a forgotten origin's connections expire
             self._origins.clear()
         key = (url.scheme, url.host, url.port)

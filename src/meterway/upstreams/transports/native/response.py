@@ -31,7 +31,6 @@ class NativeResponse:
     __slots__ = (
         "_chunks",
         "_error",
-        "_loop",
         "_reader",
         "_source",
         "_wake_at",
@@ -40,9 +39,7 @@ class NativeResponse:
         "status",
     )
 
-    def __init__(
-        self, status: int, headers: Headers, source: Source, loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, status: int, headers: Headers, source: Source) -> None:
         self.status = status
         self.headers = headers
         self.size = 0  # bytes that arrived and were not read
@@ -50,8 +47,6 @@ class NativeResponse:
         self._source: Source | None = source
         self._error: TransportError | None = None
         self._reader: asyncio.Future[None] | None = None
-        self._wake_at = 1
-        self._loop = loop
 
     # What the connection calls.
 
@@ -144,7 +139,7 @@ class NativeResponse:
 
     async def _more(self, wake_at: int) -> None:
         self._wake_at = wake_at
-        self._reader = self._loop.create_future()
+        self._reader = asyncio.get_running_loop().create_future()
         await self._reader
 
 
