@@ -11,6 +11,7 @@ from meterway.upstreams.sandbox.types import Ask, Tool, bad_request
 
 _REMINDER, _REMINDED = "<system-reminder>", "</system-reminder>"
 _SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
+_MOST_COPIES, _MOST_LOGPROBS = 128, 20  # OpenAI's own limits of `n` and `top_logprobs`
 _ATTACHED = {
     "image_url": "image",
     "input_audio": "audio",
@@ -42,12 +43,14 @@ def read_chat(body: Mapping[str, Any]) -> Ask:
         forced=choice == "required" or isinstance(choice, Mapping),
         chosen=_named(choice),
         parallel=body.get("parallel_tool_calls") is not False,
-        json=form.get("type") in {"json_object", "json_schema"},
+        json=_kind(form) in {"json_object", "json_schema"},
         schema=_mapping(form.get("json_schema")).get("schema"),
         max_tokens=_limit(body, "max_completion_tokens") or _limit(body, "max_tokens"),
         stops=_stops(body.get("stop")),
-        copies=_count(body, "n") or 1,
-        logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
+        copies=_count(body, "n", 1, _MOST_COPIES) or 1,
+        logprobs=(_count(body, "top_logprobs", 0, _MOST_LOGPROBS) or 0)
+        if body.get("logprobs")
+        else None,
         include_usage=options.get("include_usage") is True,
         tier=_tier(body.get("service_tier")),
     )
@@ -76,12 +79,12 @@ def read_messages(body: Mapping[str, Any]) -> Ask:
         attachments=_attachments(said[-1].get("content")) if said else (),
         results=tuple(_said(content) for content in returned) or None,
         tools=() if choice.get("type") == "none" else tuple(_message_tools(body)),
-        forced=choice.get("type") in {"any", "tool"},
-        chosen=choice.get("name"),
+        forced=_kind(choice) in {"any", "tool"},
+        chosen=_name(choice),
         parallel=choice.get("disable_parallel_tool_use") is not True,
         json=output.get("type") == "json_schema",
         schema=output.get("schema"),
-        thinks=_mapping(body.get("thinking")).get("type") in {"enabled", "adaptive"},
+        thinks=_kind(_mapping(body.get("thinking"))) in {"enabled", "adaptive"},
         max_tokens=_count(body, "max_tokens"),
         stops=_stops(body.get("stop_sequences")),
     )
@@ -108,12 +111,16 @@ def _messages(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return messages
 
 
-def _count(body: Mapping[str, Any], name: str) -> int | None:
+def _count(
+    body: Mapping[str, Any], name: str, least: int = 1, most: int | None = None
+) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise bad_request(f"{name}: Input should be an integer greater than or equal to 1")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise bad_request(f"{name}: Input should be an integer greater than or equal to {least}")
+    if most is not None and value > most:
+        raise bad_request(f"{name}: Input should be less than or equal to {most}")
     return value
 
 
@@ -124,6 +131,17 @@ def _limit(body: Mapping[str, Any], name: str) -> int | None:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _kind(value: Mapping[str, Any]) -> str:
+    """Return the `type` of an object, empty where it is none that could be known."""
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
+def _name(value: Mapping[str, Any]) -> str | None:
+    name = value.get("name")
+    return name if isinstance(name, str) else None
 
 
 def _blocks(content: Any, kind: str | None = None) -> list[Mapping[str, Any]]:
@@ -165,19 +183,17 @@ def _attachments(content: Any) -> tuple[str, ...]:
 
 
 def _stops(value: Any) -> tuple[str, ...]:
-    stops = [value] if isinstance(value, str) else value or []
+    stops = value if isinstance(value, list) else [value]
     return tuple(stop for stop in stops if isinstance(stop, str) and stop)
 
 
 def _tier(value: Any) -> str:
-    return "default" if value in {None, "auto"} else str(value)
+    return "default" if value is None or value == "auto" else str(value)
 
 
 def _named(choice: Any) -> str | None:
     choice = _mapping(choice)
-    inner = _mapping(choice.get(str(choice.get("type"))))
-    name = inner.get("name")
-    return name if isinstance(name, str) else None
+    return _name(_mapping(choice.get(_kind(choice))))
 
 
 def _chat_tools(body: Mapping[str, Any]) -> Iterator[Tool]:
@@ -225,7 +241,7 @@ def _check_chat_calls(messages: list[Mapping[str, Any]]) -> None:
     open_ids: set[str] = set()
     for index, message in enumerate(messages):
         if message.get("role") == "tool":
-            if message.get("tool_call_id") not in open_ids:
+            if str(message.get("tool_call_id")) not in open_ids:
                 raise bad_request(
                     f"messages.{index}: messages with role 'tool' must be a response to a "
                     "preceding message with 'tool_calls'"
