@@ -477,6 +477,14 @@ def test_a_closed_schema_travels_byte_for_byte():
     assert raw in ANTHROPIC_MESSAGES.encode_request(request, "claude-opus-5").body
 
 
+@pytest.mark.parametrize("raw", [b'{"const":1e999}', b'{"title":"\xc3("}', b'{"not":"\\ud800"}'])
+def test_a_schema_that_cannot_be_read_is_left_for_the_vendor_to_refuse(raw):
+    output = neutral.JsonSchema(schema=Raw(raw))
+    request = neutral.Request(model="m", messages=(turn(USER, "a"),), output=output)
+
+    assert raw in ANTHROPIC_MESSAGES.encode_request(request, "claude-opus-5").body
+
+
 def test_models_without_structured_outputs_are_asked_in_words():
     output = neutral.JsonSchema(schema=Raw(b'{"type":"object"}'), strict=True)
 

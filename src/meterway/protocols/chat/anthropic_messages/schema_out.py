@@ -16,12 +16,13 @@ _NAMED = ("properties", "$defs", "definitions")
 def closed(schema: msgspec.Raw) -> msgspec.Raw:
     """Return `schema` with `additionalProperties: false` where an object leaves it open unsaid.
 
-    A schema that says it everywhere travels untouched, and so does one too deep to walk.
+    A schema that says it everywhere travels untouched, and so does one that cannot be read: too
+    deep, a number out of range, no UTF-8. The vendor says what is wrong with it.
     """
     try:
         tree = msgspec.json.decode(schema)
         return msgspec.Raw(msgspec.json.encode(tree)) if _close(tree) else schema
-    except RecursionError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return schema
 
 
