@@ -185,18 +185,10 @@ class Cycle(Gone):
         Raises `RuntimeError` for messages out of order and headers that would break the framing.
         """
         connection = self._connection
-        if connection.flow.write_paused and not self.happened:
+        if self.happened:
+            return connection.answered
+        if connection.flow.write_paused:
             return self._send_later(message)
-        if not self.happened:
-            self._send(message)
-        return connection.answered
-
-    async def _send_later(self, message: Any) -> None:
-        await self._connection.flow.drain()
-        if not self.happened:
-            self._send(message)
-
-    def _send(self, message: Any) -> None:
         kind = message["type"]
         if kind == "http.response.start" and not self.response_started:
             self._start(message["status"], message.get("headers", ()))
@@ -205,6 +197,11 @@ class Cycle(Gone):
         else:
             problem = f"Unexpected ASGI message {kind!r} in this state of the response."
             raise RuntimeError(problem)
+        return connection.answered
+
+    async def _send_later(self, message: Any) -> None:
+        await self._connection.flow.drain()
+        await self.send(message)
 
     def _start(self, status: int, headers: Headers) -> None:
         content = [STATUS_LINE[status]]
