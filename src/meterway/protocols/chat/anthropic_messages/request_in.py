@@ -53,19 +53,19 @@ def decode_request(body: RawObject) -> neutral.Request:
     extra: Leftovers = {
         name: value for name, value in body.items() if name not in _KNOWN and value != wire.NULL
     }
-    choice, parallel = _tool_choice(body)
+    choice, parallel = _tool_choice(body) if "tool_choice" in body else (None, None)
     return neutral.Request(
         model=decode_at(body["model"], str, "model"),
         messages=read_usual(body["messages"]) or decode_messages(body["messages"], extra),
         system=decode_system(body.get("system"), extra),
-        tools=_tools(body, extra),
+        tools=_tools(body, extra) if "tools" in body else (),
         tool_choice=choice,
         parallel_tool_calls=parallel,
         sampling=_sampling(body),
         reasoning=_reasoning(body, extra),
         output=_output(body, extra),
         service_tier=decode_tier(_optional(body, "service_tier", str)),
-        user=_user(body, extra),
+        user=_user(body, extra) if "metadata" in body else None,
         stream=_stream(body),
         include_usage=True,
         extra=extra,

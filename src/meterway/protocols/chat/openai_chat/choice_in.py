@@ -36,7 +36,12 @@ class ChoiceReader:
             return
         delta = choice.delta or choice.message
         if delta is not None:
-            self._take_delta(delta, choice.logprobs, events)
+            text = self._more_text(delta)
+            if text is None or wire.given(choice.logprobs):
+                self._take_delta(delta, choice.logprobs, events)
+            else:
+                part = self._parts - 1
+                events.append(neutral.TextDelta(text=text, choice=self._index, part=part))
         if choice.finish_reason:
             self.end(events, choice.finish_reason, choice.stop_reason)
 
@@ -55,6 +60,20 @@ class ChoiceReader:
             reason, matched, has_calls=self._calls.seen, has_refusal=self._refused
         )
         events.append(neutral.ChoiceEnded(stop=stop, stop_sequence=sequence, choice=self._index))
+
+    def _more_text(self, delta: wire.Content) -> str | None:
+        """Return what a delta adds to the open text, None where it does or says anything else."""
+        if (
+            self._open != "text"
+            or delta.tool_calls is not None
+            or delta.refusal
+            or delta.reasoning_content
+            or delta.reasoning is not wire.NULL
+            or delta.reasoning_details is not wire.NULL
+            or delta.function_call is not None
+        ):
+            return None
+        return delta.content if isinstance(delta.content, str) and delta.content else None
 
     def _take_delta(
         self, delta: wire.Content, logprobs: msgspec.Raw, events: list[neutral.Event]

@@ -21,7 +21,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 def details_of(raw: msgspec.Raw) -> list[wire.ReasoningDetail]:
     """Read `reasoning_details`; what is not a list of such items holds nothing we could use."""
-    if not bytes(raw).startswith(b"["):
+    if raw is wire.NULL or not bytes(raw).startswith(b"["):
         return []
     try:
         return _decode_details(raw)
@@ -33,6 +33,8 @@ def text_of(content: str | None, reasoning: msgspec.Raw) -> str:
     """Return the plain reasoning text, under whichever of the two names it came."""
     if content:
         return content
+    if not wire.given(reasoning):
+        return ""
     try:
         return _decode_text(reasoning)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -47,6 +49,8 @@ def decode_reasoning(
     Text items that follow each other belong to one part until a signature ends it or their
     `index` changes, so that the items of a stream's chunks may come back unjoined.
     """
+    if not text and not details:
+        return []
     parts = _joined(details, path)
     if text and not any(isinstance(part, neutral.Thinking) and part.text for part in parts):
         parts.insert(0, neutral.Thinking(text=text, path=_at(path, "reasoning_content")))

@@ -1,7 +1,5 @@
 """A whole chat completion from an upstream, read into the neutral form."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from meterway.kit.errors import InvalidRequestError
@@ -45,12 +43,11 @@ def _reply(reply: wire.Reply, choices: list[wire.Choice]) -> neutral.Reply | neu
         if wire.given(choice.error):
             return inner_error(choice.error)
     groq = reply.x_groq.usage if reply.x_groq else None
+    id_ = reply.id or ""
     return neutral.Reply(
-        id=reply.id or "",
+        id=id_,
         model=reply.model or "",
-        choices=tuple(
-            _choice(choice, place, reply.id or "") for place, choice in enumerate(choices)
-        ),
+        choices=tuple([_choice(choice, place, id_) for place, choice in enumerate(choices)]),
         usage=decode_usage(reply.usage or groq),
         created=int(reply.created) if reply.created is not None else None,
         service_tier=reply.service_tier,
@@ -61,11 +58,12 @@ def _reply(reply: wire.Reply, choices: list[wire.Choice]) -> neutral.Reply | neu
 def _choice(choice: wire.Choice, place: int, reply_id: str) -> neutral.Choice:
     message = choice.message or choice.delta or wire.Content()
     parts = _parts(message, reply_id)
+    kinds = {type(part) for part in parts}
     stop, sequence = decode_stop(
         choice.finish_reason,
         choice.stop_reason,
-        has_calls=any(isinstance(part, neutral.ToolCall) for part in parts),
-        has_refusal=any(isinstance(part, neutral.Refusal) for part in parts),
+        has_calls=neutral.ToolCall in kinds,
+        has_refusal=neutral.Refusal in kinds,
     )
     return neutral.Choice(
         index=place if choice.index is None else choice.index,
@@ -89,12 +87,14 @@ def _parts(message: wire.Content, reply_id: str) -> list[neutral.AssistantPart]:
             parts.append(neutral.Text(text=message.content))
     else:
         parts += [_part(raw) for raw in message.content or ()]
-    parts += [_part(raw) for raw in message.images or ()]
+    if message.images:
+        parts += [_part(raw) for raw in message.images]
     if message.refusal:
         parts.append(neutral.Refusal(text=message.refusal))
     if wire.given(message.audio):
         parts.append(neutral.Foreign(kind="audio", raw=message.audio))
-    parts += [_call(raw, reply_id, place) for place, raw in enumerate(message.tool_calls or ())]
+    if message.tool_calls:
+        parts += [_call(raw, reply_id, place) for place, raw in enumerate(message.tool_calls)]
     if message.function_call is not None:
         parts.append(_function(message.function_call, call_id(reply_id, 0)))
     return parts
@@ -149,8 +149,3 @@ def _function(function: wire.Function, id_: str) -> neutral.ToolCall:
 def call_id(reply_id: str, place: int) -> str:
     """Return an id for a call whose upstream gave none: unlike those of any other reply."""
     return f"call_{reply_id.translate(_NOT_IN_IDS)}_{place}"
-
-
-def first_usage(choices: Sequence[wire.Choice]) -> wire.Usage | None:
-    """Return the usage a choice carries, as Moonshot's last chunk does."""
-    return next((choice.usage for choice in choices if choice.usage is not None), None)

@@ -9,6 +9,7 @@ from typing import assert_never
 import msgspec
 
 from meterway.protocols.chat.neutral import StopReason
+from meterway.protocols.chat.openai_chat.wire import given
 
 _REASONS = {
     "stop": StopReason.END,
@@ -48,7 +49,7 @@ def decode_stop(
 
 
 def _sequence(matched: msgspec.Raw) -> str | None:
-    if not bytes(matched).startswith(b'"'):
+    if not given(matched) or not bytes(matched).startswith(b'"'):
         return None
     text = msgspec.json.decode(matched, type=str)
     return None if text in _REASONS or text == "end_turn" else text

@@ -13,7 +13,7 @@ from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.choice_in import ChoiceReader
 from meterway.protocols.chat.openai_chat.errors import inner_error
-from meterway.protocols.chat.openai_chat.reply_in import UNREADABLE, decode_reply, first_usage
+from meterway.protocols.chat.openai_chat.reply_in import UNREADABLE, decode_reply
 from meterway.protocols.chat.openai_chat.usage import decode_usage
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
@@ -83,6 +83,7 @@ class ChatStreamDecoder:
             if not (chunk.id or choices or chunk.usage):
                 return  # Azure begins with a chunk that has nothing but its filter's results
             self._open(chunk, events)
+        told: wire.Usage | None = None  # in a choice, as Moonshot's last chunk does
         for choice in choices:
             if wire.given(choice.error):
                 self._fail(inner_error(choice.error), events)
@@ -92,8 +93,10 @@ class ChatStreamDecoder:
             if reader is None:
                 reader = self._choices[index] = ChoiceReader(index, self._reply_id)
             reader.take(choice, events)
-        if chunk.usage is not None or choices or chunk.x_groq is not None:
-            self._report(chunk, choices, events)
+            told = told or choice.usage
+        groq = chunk.x_groq.usage if chunk.x_groq else None
+        if (told := chunk.usage or groq or told) is not None:
+            self._report(told, events)
 
     def _open(self, chunk: wire.Reply, events: list[neutral.Event]) -> None:
         self._opened = True
@@ -108,11 +111,8 @@ class ChatStreamDecoder:
             )
         )
 
-    def _report(
-        self, chunk: wire.Reply, choices: list[wire.Choice], events: list[neutral.Event]
-    ) -> None:
-        groq = chunk.x_groq.usage if chunk.x_groq else None
-        usage = decode_usage(chunk.usage or groq or first_usage(choices))
+    def _report(self, told: wire.Usage, events: list[neutral.Event]) -> None:
+        usage = decode_usage(told)
         if usage is not None and usage != self._usage:
             self._usage = usage
             events.append(neutral.UsageReported(usage))
