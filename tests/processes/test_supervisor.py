@@ -1,6 +1,7 @@
 """The parent hears every signal that is meant for it, and none that is not."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -85,7 +86,7 @@ def test_a_child_works_with_no_signal_held_back():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a pipe's room differs elsewhere")
-def test_a_gateway_told_to_end_while_it_says_that_it_listens_ends_in_order(tmp_path):
+def test_a_gateway_told_to_end_while_it_says_that_it_listens_ends_in_order(installed, tmp_path):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     room = 0
@@ -99,12 +100,10 @@ def test_a_gateway_told_to_end_while_it_says_that_it_listens_ends_in_order(tmp_p
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "meterway", "serve", "--workers=1", f"--port={port}"]
-    environ = {"PATH": os.environ["PATH"], "METERWAY_DATA": str(tmp_path)}
-    subprocess.run(
-        [*command[:3], "init"], env=environ, check=True, capture_output=True, timeout=DEADLINE
-    )
-    environ["METERWAY_DETECT_ENGINES"] = "false"
+    data = shutil.copytree(installed.data, tmp_path / "data")
+    environ = {"METERWAY_DATA": str(data), "METERWAY_DETECT_ENGINES": "false"}
 
+    environ["PATH"] = os.environ["PATH"]
     with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=environ) as gateway:
         os.close(writer)
         _connected(port, gateway)

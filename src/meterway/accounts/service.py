@@ -1,6 +1,7 @@
 """What can be done with users."""
 
 import asyncio
+from collections.abc import Callable
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,15 +15,22 @@ from meterway.db import versions
 _EMAIL_LIMIT, _PASSWORD_LEAST, _PASSWORD_LIMIT = 254, 8, 1024
 
 
-async def create(tx: AsyncConnection, new: NewUser, *, now: float) -> int:
+async def create(
+    tx: AsyncConnection,
+    new: NewUser,
+    *,
+    now: float,
+    hashed: Callable[[str], str] = passwords.hashed,
+) -> int:
     """Make a user and return its id; addresses are compared without regard to case.
 
+    `hashed` turns the password into what is stored; it runs in a thread, for it takes its time.
     Raises `BadUserError` and `UserExistsError`.
     """
     email = _address(new.email)
     if not _PASSWORD_LEAST <= len(new.password) <= _PASSWORD_LIMIT:
         raise BadUserError(f"A password has at least {_PASSWORD_LEAST} characters.")
-    password_hash = await asyncio.to_thread(passwords.hashed, new.password)
+    password_hash = await asyncio.to_thread(hashed, new.password)
     try:
         async with tx.begin_nested():
             return await store.add(
