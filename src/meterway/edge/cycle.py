@@ -17,6 +17,9 @@ from uvicorn.server import ServerState
 from meterway.edge.http import Handler, Headers, Scope
 
 GONE = "meterway.gone"
+_STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+_FRAMING = frozenset({b"connection", b"content-length"})
+_END = (b"", b"")
 _BODILESS = frozenset({204, 304})
 _COPIED = 16 * 1024  # bytes; joining a smaller body to its head is cheaper than a second buffer
 _log = structlog.get_logger()
@@ -204,27 +207,25 @@ class Cycle(Gone):
         await self.send(message)
 
     def _start(self, status: int, headers: Headers) -> None:
-        content = [STATUS_LINE[status]]
+        content = [_STATUS[status]]
         chunked = status not in _BODILESS and not self._head_only
-        lines = 2  # the status and the blank one
         self._left = 0
-        for name, value in (*self._connection.server_state.default_headers, *headers):
-            if name == b"content-length":
-                self._left = int(value)
-                chunked = False
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-                continue
-            content += (name, b": ", value, b"\r\n")
-            lines += 1
+        for pair in (*self._connection.server_state.default_headers, *headers):
+            if pair[0] in _FRAMING:
+                if pair[0] == b"content-length":
+                    self._left = int(pair[1])
+                    chunked = False
+                elif pair[1] == b"close":
+                    self.keep_alive = False
+                    continue
+            content.append(b": ".join(pair))
         if not self.keep_alive:
-            content.append(b"connection: close\r\n")
-            lines += 1
+            content.append(b"connection: close")
         if chunked:
-            content.append(b"transfer-encoding: chunked\r\n")
-            lines += 1
-        content.append(b"\r\n")
-        head = b"".join(content)
+            content.append(b"transfer-encoding: chunked")
+        lines = len(content) + 1  # the blank one
+        content += _END
+        head = b"\r\n".join(content)
         if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header of the response holds a line break.")
         self.response_started = True
