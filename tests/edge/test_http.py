@@ -153,6 +153,18 @@ async def test_unpacked_bytes_are_held_too():
     assert in_flight.held == 0
 
 
+async def test_many_gzip_members_are_fine_and_endless_ones_are_refused():
+    member, empty = gzip.compress(b"ab"), gzip.compress(b"")
+
+    assert await inflate(member * 1000, "gzip", LIMIT) == b"ab" * 1000
+    with pytest.raises(InvalidRequestError, match="too many gzip members"):
+        await inflate(empty * 200_000, "gzip", LIMIT)
+
+
+async def test_what_follows_a_deflated_body_is_left_out():
+    assert await inflate(zlib.compress(b"hello") + b"x" * 100_000, "deflate", LIMIT) == b"hello"
+
+
 @pytest.mark.parametrize("cut", [0, 1, 5, 12])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_cut_or_broken_packing_is_400(encoding, cut):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from meterway.kit.errors import InvalidRequestError, MeterwayError, TooLargeError
 
 _PIECE = 1024 * 1024
+_SLICE = 16 * 1024  # compressed bytes looked at at a time: what a member leaves over is copied
+_MEMBERS = 4096  # of gzip; the tools that write many put 64 KiB into each
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _PLAIN = frozenset({"", "identity"})
 _GZIP_NAMES = frozenset({"gzip", "x-gzip"})
@@ -47,19 +49,24 @@ async def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _pieces(body: bytes, name: str) -> Iterator[bytes]:
     """Yield unpacked pieces; gzip may have several members. Raises `EOFError` when cut."""
-    rest = body
-    while True:
-        machine = zlib.decompressobj(_window(name, rest))
-        pending = rest
-        while not machine.eof:
-            piece = machine.decompress(pending, _PIECE)
-            pending = machine.unconsumed_tail
-            if not piece and not pending and not machine.eof:
-                raise EOFError
-            yield piece
-        rest = machine.unused_data
-        if not rest or name == "deflate":
-            return
+    machine = zlib.decompressobj(_window(name, body))
+    members = 1
+    for start in range(0, len(body), _SLICE):
+        pending = body[start : start + _SLICE]
+        while pending:
+            if machine.eof:
+                if name == "deflate":
+                    return
+                machine, members = zlib.decompressobj(_GZIP), members + 1
+                if members > _MEMBERS:
+                    raise InvalidRequestError("The request body has too many gzip members.")
+            yield machine.decompress(pending, _PIECE)
+            pending = machine.unconsumed_tail or machine.unused_data
+    while not machine.eof:
+        piece = machine.decompress(b"", _PIECE)
+        if not piece:
+            raise EOFError
+        yield piece
 
 
 def _window(name: str, data: bytes) -> int:

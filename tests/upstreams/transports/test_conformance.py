@@ -693,6 +693,14 @@ class TestCompression:
         with pytest.raises(ProtocolError):
             await chunks(response)
 
+    async def test_empty_members_without_end_are_refused(self, transport, server):
+        empty = gzip.compress(b"") * 5000
+        server.script(reply(empty, headers=((b"content-encoding", b"gzip"),)))
+        response = await send(transport, outgoing(server.url()))
+
+        with pytest.raises(ProtocolError, match="over a limit"):
+            await response.read(1 << 20)
+
     async def test_a_coding_we_cannot_undo_is_refused(self, transport, server):
         server.script(
             head(200, (b"content-encoding", b"br"), (b"content-length", b"9")), asyncio.Event()

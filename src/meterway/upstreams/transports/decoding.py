@@ -12,6 +12,7 @@ from meterway.upstreams.transport import Headers, Response
 
 PIECE = 64 * 1024
 DECODED_LIMIT = 64 * 1024 * 1024
+_MEMBERS = 4096  # of gzip; empty ones would cost time without end and yield nothing
 _EITHER_WRAPPER = zlib.MAX_WBITS | 32  # zlib finds out by itself whether gzip or zlib wraps it
 _DECODABLE = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _GONE = frozenset({b"content-encoding", b"content-length"})
@@ -46,12 +47,13 @@ async def plain(response: Response, limit: int = DECODED_LIMIT) -> Response:
 class DecodedResponse:
     """The decoded face of a compressed response; over `limit` bytes it is a `ProtocolError`."""
 
-    __slots__ = ("_decoder", "_inner", "_left", "headers", "status")
+    __slots__ = ("_decoder", "_inner", "_left", "_members", "headers", "status")
 
     def __init__(self, inner: Response, limit: int) -> None:
         self._inner = inner
         self._decoder = zlib.decompressobj(_EITHER_WRAPPER)
         self._left = limit
+        self._members = 1
         self.status = inner.status
         self.headers: Headers = [pair for pair in inner.headers if pair[0] not in _GONE]
 
@@ -75,15 +77,16 @@ class DecodedResponse:
         """Decode one piece of `data`; return it and what is left to decode."""
         if self._decoder.eof:  # gzip allows one member after the other
             self._decoder = zlib.decompressobj(_EITHER_WRAPPER)
+            self._members += 1
         try:
             piece = self._decoder.decompress(data, PIECE)
         except zlib.error:
             await self.close()
             raise ProtocolError("The upstream's compressed answer cannot be decoded.") from None
         self._left -= len(piece)
-        if self._left < 0:
+        if self._left < 0 or self._members > _MEMBERS:
             await self.close()
-            raise ProtocolError("The upstream's compressed answer is too large once decoded.")
+            raise ProtocolError("The upstream's compressed answer is over a limit once decoded.")
         return piece, self._decoder.unconsumed_tail or self._decoder.unused_data
 
     async def read(self, limit: int) -> bytes:
