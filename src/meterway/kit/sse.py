@@ -10,6 +10,7 @@ from meterway.kit.errors import MeterwayError
 
 COMMENT = b": keep-alive\n\n"
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\r\n\n|\n\r\n")
+_LONGEST_END = 4
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -36,18 +37,30 @@ class Splitter:
     __slots__ = ("_limit", "_tail")
 
     def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
-        self._tail = b""
+        self._tail = bytearray()
         self._limit = limit
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes and return the blocks completed by them."""
-        data = self._tail + chunk if self._tail else chunk
+        data = self._joined(chunk) if self._tail else chunk
         if data.endswith(b"\n\n") and b"\r" not in data:
-            self._tail = b""
             if data.find(b"\n\n") == len(data) - 2:  # the usual case: one event a chunk
                 return [data]
             return [block + b"\n\n" for block in data[:-2].split(b"\n\n")]
         return self._feed_slowly(data)
+
+    def _joined(self, chunk: bytes) -> bytes:
+        """Return the tail with `chunk`; nothing as long as no event ends in them.
+
+        Only what is new is searched: a long event in small chunks costs no more than its length.
+        """
+        tail = self._tail
+        fresh = max(len(tail) - _LONGEST_END + 1, 0)
+        tail += chunk
+        if len(tail) <= self._limit and _END.search(tail, fresh) is None:
+            return b""
+        self._tail = bytearray()
+        return bytes(tail)
 
     def _feed_slowly(self, data: bytes) -> list[bytes]:
         blocks, start = [], 0
@@ -56,7 +69,7 @@ class Splitter:
                 break  # the line feed of this carriage return may still come
             blocks.append(data[start : end.end()])
             start = end.end()
-        self._tail = data[start:]
+        self._tail += data[start:]
         if len(self._tail) > self._limit:
             message = f"The upstream sent an event of more than {self._limit} bytes."
             raise EventTooLongError(message)
@@ -64,7 +77,7 @@ class Splitter:
 
     def rest(self) -> bytes:
         """Return the unfinished tail: what the stream ended with, if it was cut."""
-        return self._tail
+        return bytes(self._tail)
 
 
 def parse(block: bytes) -> Event | None:
