@@ -64,7 +64,7 @@ class Exchange:
         if codec is call.codec:
             body = codec.pass_request(call.body, route.model)
         else:
-            encoded = codec.encode_request(call.request, route.model)
+            encoded = codec.encode_request(call.request(), route.model)
             body, dropped = encoded.body, encoded.dropped
         record.input_bytes = len(body)
         request = outgoing(route, body, call.headers, stream=facts.stream)
@@ -113,7 +113,7 @@ class Exchange:
         reply = codec.decode_reply(body)
         if isinstance(reply, neutral.Failed):
             raise self._inside(reply)
-        teller = Translator(codec.stream_decoder(), call.codec.stream_encoder(call.request), alias)
+        teller = Translator(codec.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
         return Answer(route=route, first=teller.tell(events_of(reply)), meter=teller)
 
     async def _refusal(self, codec: Codec, response: Response) -> MeterwayError:

@@ -84,7 +84,7 @@ def stream_pipe(call: Call, upstream: Codec, alias: str | None) -> StreamReader:
     """Return what turns one stream of the `upstream` dialect into the one `call` asked for."""
     if upstream is call.codec:
         return upstream.stream_reader(call.facts, alias)
-    return Translator(upstream.stream_decoder(), call.codec.stream_encoder(call.request), alias)
+    return Translator(upstream.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
 
 
 def whole_reply(call: Call, upstream: Codec, body: bytes, alias: str | None) -> Seen:

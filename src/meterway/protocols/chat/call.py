@@ -1,7 +1,8 @@
 """A call: one client's request, in its own dialect and, when somebody needs it, in neutral form."""
 
 from collections.abc import Mapping
-from functools import cached_property
+
+import msgspec
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
@@ -13,8 +14,9 @@ class Call:
 
     `id` is the 64-bit call id; `body` the client's top-level object with raw values; `headers`
     are those the dialect lets a client send on to the vendor (such as `anthropic-beta`).
-    `request`, the neutral form, is decoded at first use and never where both sides speak the
-    same dialect.
+    The neutral form is decoded only where the two sides speak different dialects, and not kept:
+    a long request that waits for its answer is held once, and its memory serves the next call
+    while it is still in the processor's cache.
     """
 
     def __init__(
@@ -25,13 +27,21 @@ class Call:
         self.body = body
         self.headers = headers or {}
         self.facts: Facts = codec.facts(body)
+        self._asked: neutral.Request | None = None
 
-    @cached_property
     def request(self) -> neutral.Request:
-        """The neutral form of the request. Raises `InvalidRequestError`."""
-        return self.codec.decode_request(self.body)
+        """Decode the request into its neutral form. Raises `InvalidRequestError`."""
+        request = self.codec.decode_request(self.body)
+        self._asked = msgspec.structs.replace(request, messages=(), system=(), tools=(), extra={})
+        return request
+
+    def asked(self) -> neutral.Request:
+        """Return the request without its content: what the form of an answer depends on."""
+        if self._asked is None:
+            self.request()
+        assert self._asked is not None
+        return self._asked
 
     def release(self) -> None:
         """Forget the request's body; called once no other attempt can follow."""
         self.body = {}
-        self.__dict__.pop("request", None)
