@@ -1,8 +1,10 @@
 """What an application may send, and what leaves on the wire then."""
 
+import asyncio
+
 import pytest
 
-from tests.fakes.http_server import serving
+from tests.fakes.http_server import DEADLINE, serving
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
@@ -84,6 +86,60 @@ async def test_a_header_that_would_break_the_framing_is_refused(value):
 
     assert head.startswith(b"HTTP/1.1 500")
     assert b"set-cookie" not in head
+
+
+async def test_a_header_name_that_would_break_the_framing_is_refused():
+    head, _ = await _said(_app(_start((b"x-name: a\r\nset-cookie", b"x")), _body(b"")))
+
+    assert head.startswith(b"HTTP/1.1 500")
+    assert b"set-cookie" not in head
+
+
+async def test_an_application_that_fails_or_says_nothing_is_a_500():
+    async def failing(scope, receive, send) -> None:
+        raise ValueError("inside")
+
+    failed, body = await _said(failing)
+    silent, _ = await _said(_app())
+
+    assert failed.startswith(b"HTTP/1.1 500")
+    assert silent.startswith(b"HTTP/1.1 500")
+    assert b"inside" not in body
+
+
+async def test_an_answer_left_unfinished_ends_the_connection():
+    _, body = await _said(_app(_start(), _body(b"hello", more=True)))
+
+    assert body == b"5\r\nhello\r\n"
+
+
+async def test_a_body_in_many_pieces_is_received_whole_and_then_waits_for_the_clients_leave():
+    received: list[object] = []
+    over = asyncio.Event()
+
+    async def app(scope, receive, send) -> None:
+        await asyncio.sleep(0)
+        while (message := await receive())["type"] != "http.disconnect":
+            received.append(message["body"])
+            if not message["more_body"]:
+                over.set()
+        received.append("gone")
+        left.set()
+
+    left = asyncio.Event()
+    async with serving(app) as server:
+        client = await server.connect()
+        await client.send(
+            b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"
+        )
+        async with asyncio.timeout(DEADLINE):
+            await over.wait()
+            client.leave()
+            await left.wait()
+
+    assert received[-1] == "gone"
+    assert b"".join(piece for piece in received if isinstance(piece, bytes)) == b"abc"
 
 
 @pytest.mark.parametrize("body", [b"four", b"sixsix"])

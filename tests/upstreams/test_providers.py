@@ -296,3 +296,21 @@ def test_environment_names_belong_to_one_row_each():
     assert {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"} <= set(
         names
     )
+
+
+def test_a_channel_that_was_replaced_sends_its_new_secret():
+    def sent(secret: str) -> dict[bytes, bytes]:
+        credential = Credential("key", secret)
+        channel = Channel(
+            id=1,
+            name="same",
+            provider=PROVIDERS["openai"],
+            base_url="https://x/v1",
+            credentials=(credential,),
+        )
+        route = Route(channel=channel, credential=credential, model="m", dialect=CHAT)
+        return dict(outgoing(route, BODY, {}, stream=False).headers)
+
+    secrets = [sent(f"sk-{number}")[b"authorization"] for number in range(20)]
+
+    assert secrets == [b"Bearer sk-%d" % number for number in range(20)]

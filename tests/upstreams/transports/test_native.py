@@ -186,6 +186,27 @@ class TestThePool:
         sent = [request.header(b"authorization") for request in server.requests]
         assert sent == [b"one", b"two", b"one"]
 
+    async def test_the_same_headers_with_another_method_or_address_are_another_call(
+        self, native, server
+    ):
+        same = ((b"authorization", b"one"),)
+        one, two = server.url("/one"), server.url("/two")
+        for url, method in ((one, "POST"), (two, "POST"), (one, "GET"), (one, "POST")):
+            await whole(native, outgoing(url, b"", method=method, headers=same))
+
+        sent = [(request.method, request.target) for request in server.requests]
+        assert sent == [("POST", "/one"), ("POST", "/two"), ("GET", "/one"), ("POST", "/one")]
+
+    async def test_headers_changed_since_the_last_call_leave_as_they_are_now(self, native, server):
+        headers = [(b"authorization", b"one")]
+        await whole(native, outgoing(server.url(), headers=headers))
+
+        headers[0] = (b"authorization", b"two")
+        await whole(native, outgoing(server.url(), headers=headers))
+
+        sent = [request.header(b"authorization") for request in server.requests]
+        assert sent == [b"one", b"two"]
+
     async def test_a_thousand_sorts_of_calls_are_all_served(self, native, server):
         for number in range(1100):
             await whole(native, outgoing(server.url(f"/{number}"), b"", method="GET"))
