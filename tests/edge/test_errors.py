@@ -17,7 +17,7 @@ from meterway.kit.errors import (
 )
 from meterway.protocols.dialects import Dialect
 from meterway.routing.router import ModelNotFoundError
-from meterway.upstreams.errors import UpstreamError
+from meterway.upstreams.errors import TransportError, UpstreamError
 
 OPENAI, ANTHROPIC = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
 
@@ -188,3 +188,19 @@ def test_a_wrong_method_names_the_right_ones():
     _, _, headers = shown(MethodNotAllowedError("m", ("GET", "HEAD")), OPENAI)
 
     assert headers[b"allow"] == b"GET, HEAD"
+
+
+def _every(kind: type[TransportError]) -> list[type[TransportError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _every(child))]
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, None])
+@pytest.mark.parametrize("kind", _every(TransportError))
+def test_a_broken_exchange_shows_no_address_of_the_upstream(kind, dialect):
+    error = kind("No connection to 10.1.2.3:8443: [Errno 111] Connect call failed.")
+
+    rendered = render(error, dialect, "req_1")
+
+    assert b"The provider" in rendered.body
+    assert not any(part in rendered.body for part in (b"10.1.2.3", b"8443", b"Errno"))
+    assert "10.1.2.3:8443" in str(error)

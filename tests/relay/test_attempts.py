@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.errors import UnsupportedContentError
@@ -16,6 +17,7 @@ from tests.factories.relays import ANTHROPIC, Relay, channel
 from tests.fakes.transport import ScriptedResponse, stream, whole
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+KEY, EXTRA = "0123456789canary0123456789", "another canary"
 REPLY = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
@@ -260,3 +262,39 @@ async def test_a_reply_cut_before_its_end_falls_back():
 
     assert relay.records[0].attempts[0].error == "upstream_cut"
     assert answer.closed
+
+
+async def test_where_an_exchange_broke_is_told_to_the_log():
+    relay = Relay(ConnectError("No connection to 10.1.2.3:9: refused."), channels=[channel(1)])
+    relay.transport.answers.append(whole(REPLY))
+
+    with capture_logs() as events:
+        await relay.run(ASK)
+
+    assert events == [
+        {
+            "event": "upstream.unreachable",
+            "log_level": "warning",
+            "request_id": "req_0000000000000001",
+            "channel": "c1",
+            "code": "upstream_unreachable",
+            "detail": "No connection to 10.1.2.3:9: refused.",
+        }
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 503])
+async def test_an_upstream_that_repeats_the_credential_does_not_reach_the_caller_with_it(status):
+    told = {"message": f"got {KEY} and {EXTRA}", "type": "t", "code": KEY, "param": KEY}
+    credential = Credential("a", KEY + "\n")  # as read from a file
+    answer = whole({"error": told}, status)
+    route = channel(credentials=(credential,), headers={"x-extra": EXTRA})
+    relay = Relay(answer, channels=[route], policy=RetryPolicy(rounds=1))
+
+    with pytest.raises(UpstreamError) as caught:
+        await relay.run(ASK)
+
+    shown = f"{caught.value} {caught.value.message} {caught.value.code} {caught.value.param}"
+    assert "got *** and ***" in shown
+    assert KEY not in shown
+    assert EXTRA not in shown

@@ -15,7 +15,7 @@ from meterway.edge.http import JSON_TYPE, Headers
 from meterway.kit import json
 from meterway.kit.errors import MeterwayError, NotFoundError
 from meterway.protocols.dialects import Dialect
-from meterway.upstreams.errors import UpstreamError
+from meterway.upstreams.errors import TransportError, UpstreamError
 
 _PAYMENT_REQUIRED, _OVERLOADED, _INTERNAL = 402, 529, 500
 _SHOULD_RETRY = b"x-should-retry"
@@ -97,6 +97,11 @@ def _body(
             assert_never(dialect)
 
 
+def _shown(error: MeterwayError) -> str:
+    """Return the sentence for the caller, who learns no upstream's address."""
+    return error.shown if isinstance(error, TransportError) else error.message
+
+
 def _openai(error: MeterwayError, status: int) -> dict[str, Any]:
     if error.status == _PAYMENT_REQUIRED:
         kind, code = "insufficient_quota", "credit_balance_exhausted"
@@ -104,13 +109,14 @@ def _openai(error: MeterwayError, status: int) -> dict[str, Any]:
         fallback = "server_error" if status >= _INTERNAL else "invalid_request_error"
         kind = _OPENAI_TYPES.get(status, fallback)
         code = error.code
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": code}}
+    message = _shown(error)
+    return {"error": {"message": message, "type": kind, "param": error.param, "code": code}}
 
 
 def _anthropic(error: MeterwayError, status: int, request_id: str) -> dict[str, Any]:
     fallback = "api_error" if status >= _INTERNAL else "invalid_request_error"
     kind = _ANTHROPIC_TYPES.get(status, fallback)
-    message = error.message
+    message = _shown(error)
     if error.code == "model_not_found" and isinstance(model := getattr(error, "model", None), str):
         message = f"model: {model}"
     told: dict[str, Any] = {"type": kind, "message": message}
@@ -127,7 +133,7 @@ def _platform(error: MeterwayError) -> dict[str, Any]:
     kind = error.code if error.code.endswith("_error") else f"{error.code}_error"
     return {
         "statusCode": error.status,
-        "message": error.message,
+        "message": _shown(error),
         "errorType": kind,
         "data": None,
     }

@@ -7,7 +7,9 @@ wait grows exponentially, or is what the upstream asked for when that is short e
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
+from meterway.kit import ids
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.call import Call
@@ -16,8 +18,10 @@ from meterway.relay.exchange import Exchange
 from meterway.relay.record import Attempt, CallRecord
 from meterway.routing.health import Health
 from meterway.upstreams import failures
-from meterway.upstreams.errors import UpstreamError
+from meterway.upstreams.errors import TransportError, UpstreamError
 from meterway.upstreams.types import Route
+
+_log = structlog.get_logger()
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +89,11 @@ class Attempts:
     def _note_failure(
         self, route: Route, error: BaseException, record: CallRecord, started: float
     ) -> None:
-        """Keep a failed attempt in `record`, and tell the route's circuit of it."""
+        """Keep a failed attempt in `record`, and tell the route's circuit and the log of it."""
+        if isinstance(error, TransportError):
+            _tell(route, error, record)
+        elif isinstance(error, UpstreamError):
+            error.hide(_secrets(route))
         if isinstance(error, MeterwayError) and failures.cools(error):
             self._health.failed(
                 route,
@@ -93,6 +101,23 @@ class Attempts:
                 every_model=failures.is_of_credential(error),
             )
         record.attempts.append(_attempt(route, error, self._clock.monotonic() - started))
+
+
+def _tell(route: Route, error: TransportError, record: CallRecord) -> None:
+    """Log what the caller is not shown: where an exchange broke, and how."""
+    _log.warning(
+        "upstream.unreachable",
+        request_id=ids.request_id(record.call_id),
+        channel=route.channel.name,
+        code=error.code,
+        detail=error.message,
+    )
+
+
+def _secrets(route: Route) -> Sequence[str]:
+    """Return what a request over `route` carries and nobody else may see."""
+    key = [route.credential.secret.strip()] if route.credential else []
+    return [*key, *route.channel.headers.values()]
 
 
 def _attempt(route: Route, failure: BaseException | None, seconds: float) -> Attempt:

@@ -18,16 +18,25 @@ MeterwayError
     └── VendorFaultError      the vendor failed or is overloaded
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from meterway.kit.errors import MeterwayError
 
+_LEAST_SECRET = 6  # characters; what is shorter may be a word of the sentence
+_MASK = "***"
+
 
 class TransportError(MeterwayError):
-    """The exchange with an upstream broke."""
+    """The exchange with an upstream broke.
+
+    `message` has the details, such as the upstream's address, for logs and operators; `shown` is
+    what a caller may read.
+    """
 
     status, code = 502, "upstream_unreachable"
     retryable = True
+    shown: ClassVar[str] = "The provider could not be reached."
 
 
 class ConnectError(TransportError):
@@ -38,30 +47,35 @@ class ConnectTimeoutError(TransportError):
     """No connection to the upstream in time."""
 
     status, code = 504, "upstream_connect_timeout"
+    shown = "The provider could not be reached in time."
 
 
 class FirstByteTimeoutError(TransportError):
     """The upstream took the request and did not begin to answer in time."""
 
     status, code = 504, "upstream_timeout"
+    shown = "The provider did not begin to answer in time."
 
 
 class IdleTimeoutError(TransportError):
     """The upstream began to answer and then fell silent."""
 
     status, code = 504, "upstream_idle_timeout"
+    shown = "The provider fell silent before its answer ended."
 
 
 class CutConnectionError(TransportError):
     """The upstream closed the connection before its answer ended."""
 
     code = "upstream_cut"
+    shown = "The provider closed the connection before its answer ended."
 
 
 class ProtocolError(TransportError):
     """What the upstream sent is not HTTP as agreed, or is over a limit."""
 
     code = "upstream_protocol_error"
+    shown = "The provider's answer is not valid HTTP, or is over a limit."
 
 
 class ReplyTooLargeError(TransportError):
@@ -69,6 +83,7 @@ class ReplyTooLargeError(TransportError):
 
     code = "upstream_reply_too_large"
     retryable = False
+    shown = "The provider's answer is larger than the gateway accepts."
 
 
 class UpstreamError(MeterwayError):
@@ -101,6 +116,15 @@ class UpstreamError(MeterwayError):
         self.status = status  # type: ignore[misc]  # the class default is replaced by the vendor's answer
         self.upstream_status = upstream_status
         self.kind = kind
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask `secrets` in what the vendor said: an answer may repeat the request's head."""
+        for secret in secrets:
+            if len(secret) >= _LEAST_SECRET:
+                self.message = self.message.replace(secret, _MASK)
+                self.param = self.param and self.param.replace(secret, _MASK)
+                self.code = self.code.replace(secret, _MASK)  # type: ignore[misc]  # see `__init__`
+        self.args = (self.message,)
 
 
 class RequestRefusedError(UpstreamError):
