@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 
 import msgspec
 import pytest
@@ -206,9 +207,10 @@ def _vendor():
 
 
 @pytest.fixture
-async def starts(tmp_path):
+async def starts(installed, tmp_path):
+    data = shutil.copytree(installed.data, tmp_path / "data")
     async with UpstreamServer() as server:
-        yield Starts(tmp_path, server)
+        yield Starts(data, server)
 
 
 async def test_a_start_finds_what_runs_and_the_next_follows_its_list(starts):
@@ -336,12 +338,11 @@ CHAT = (
 )
 
 
-async def test_an_engine_that_runs_answers_through_the_gateway(tmp_path):
+async def test_an_engine_that_runs_answers_through_the_gateway(installed, tmp_path):
     async with UpstreamServer() as server:
         server.script(reply(json.dumps(listed("qwen3:latest")).encode()))
         server.always(reply(CHAT))
-        gateway = Gateway(tmp_path, OLLAMA_HOST=f"127.0.0.1:{server.port}")
-        await asyncio.to_thread(gateway.init)
+        gateway = Gateway(tmp_path, OLLAMA_HOST=f"127.0.0.1:{server.port}").init(installed)
         await asyncio.to_thread(gateway.start)
 
         try:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.factories.gateways import Gateway
 from tests.fakes.http_server import Answer, Client
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -76,8 +78,9 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(data: Path, **environ: str) -> AsyncIterator[Running]:
-    """Start the command on a free port; kill whatever is left at the end."""
+async def serve(installed: Gateway, data: Path, **environ: str) -> AsyncIterator[Running]:
+    """Start a copy of `installed` on a free port; kill whatever is left at the end."""
+    shutil.copytree(installed.data, data, dirs_exist_ok=True)
     command = [sys.executable, "-m", "meterway", "serve", "--data", str(data), "--port", "0"]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
@@ -96,9 +99,8 @@ async def serve(data: Path, **environ: str) -> AsyncIterator[Running]:
                 assert line, f"it ended: {said}"
                 said += line.decode()
         port = re.search(r"base URL http://127\.0\.0\.1:([1-9]\d*)/v1\n", said)
-        key = re.search(r"key +(sk-\w+)", said)
         assert port
-        running = Running(process, int(port[1]), key[1] if key else "")
+        running = Running(process, int(port[1]), installed.key)
         yield running
         for client in running.clients:
             client.leave()
@@ -131,8 +133,8 @@ async def counted(running: Running) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_killed_worker_is_replaced_and_the_figures_stay(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_a_killed_worker_is_replaced_and_the_figures_stay(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         first = await running.ask("POST /v1/messages", message("sandbox/echo"))
         await counted(running)
         old = await running.child_other_than("worker-0", None)
@@ -149,8 +151,8 @@ async def test_a_killed_worker_is_replaced_and_the_figures_stay(tmp_path):
 
 
 @pytest.mark.faults
-async def test_the_counter_is_replaced_when_killed(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_the_counter_is_replaced_when_killed(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         old = await running.child_other_than("counter", None)
 
         os.kill(old, signal.SIGKILL)
@@ -158,8 +160,8 @@ async def test_the_counter_is_replaced_when_killed(tmp_path):
         assert await running.child_other_than("counter", old) != old
 
 
-async def test_children_end_with_a_killed_parent_and_free_the_port(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_children_end_with_a_killed_parent_and_free_the_port(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         children = [await running.child_other_than(name, None) for name in ("worker-0", "counter")]
         await running.ask("GET /health")
 
@@ -182,8 +184,8 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
-async def test_sigterm_lets_a_stream_finish_and_takes_nothing_new(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_sigterm_lets_a_stream_finish_and_takes_nothing_new(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         client = await running.connect()
         body = message("sandbox/slow", stream=True)
         head = f"POST /v1/messages HTTP/1.1\r\nx-api-key: {running.key}\r\n"
@@ -202,8 +204,8 @@ async def test_sigterm_lets_a_stream_finish_and_takes_nothing_new(tmp_path):
 
 
 @pytest.mark.faults
-async def test_a_second_signal_ends_at_once(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_a_second_signal_ends_at_once(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         client = await running.connect()
         body = message("sandbox/hang")
         head = f"POST /v1/messages HTTP/1.1\r\nx-api-key: {running.key}\r\n"
@@ -219,8 +221,8 @@ async def test_a_second_signal_ends_at_once(tmp_path):
 
 
 @pytest.mark.faults
-async def test_a_worker_that_cannot_start_ends_everything_with_a_failure(tmp_path):
-    async with serve(tmp_path) as running:
+async def test_a_worker_that_cannot_start_ends_everything_with_a_failure(installed, tmp_path):
+    async with serve(installed, tmp_path) as running:
         (tmp_path / "secret").unlink()
         old = await running.child_other_than("worker-0", None)
         os.kill(old, signal.SIGKILL)
@@ -230,22 +232,23 @@ async def test_a_worker_that_cannot_start_ends_everything_with_a_failure(tmp_pat
         assert status == 1
 
 
-async def test_a_taken_port_is_said_in_one_sentence(tmp_path):
-    async with serve(tmp_path / "one") as running:
-        shutil.copytree(tmp_path / "one", tmp_path / "two")
-        command = [sys.executable, "-m", "meterway", "serve", "--data", str(tmp_path / "two")]
+async def test_a_taken_port_is_said_in_one_sentence(installed, tmp_path):
+    data = shutil.copytree(installed.data, tmp_path / "data")
+    command = [sys.executable, "-m", "meterway", "serve", "--data", str(data)]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
 
         second = await asyncio.create_subprocess_exec(
             *command,
-            f"--port={running.port}",
+            f"--port={port}",
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
         _, said = await asyncio.wait_for(second.communicate(), DEADLINE)
 
-        assert second.returncode == 1
-        assert f"Port {running.port} is in use".encode() in said
-        assert b"Traceback" not in said
+    assert second.returncode == 1
+    assert f"Port {port} is in use".encode() in said
+    assert b"Traceback" not in said
 
 
 async def test_a_title_never_outgrows_its_place():
