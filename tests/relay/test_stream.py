@@ -141,6 +141,61 @@ async def test_a_stream_closed_early_cuts_the_upstream_and_settles_once():
     assert record.outcome is Outcome.CLIENT_GONE
 
 
+STARTED = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"a","type":"message",'
+    b'"role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,'
+    b'"usage":{"input_tokens":500,"output_tokens":1}}}\n\n'
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    b'"content_block":{"type":"text","text":""}}\n\n'
+)
+SAID = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"text_delta","text":"' + b"word " * 700 + b'"}}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "ask"), [(Dialect.OPENAI_CHAT, ASK), (Dialect.ANTHROPIC_MESSAGES, CLAUDE_ASK)]
+)
+async def test_a_client_who_leaves_pays_the_reported_input_and_the_output_so_far(dialect, ask):
+    relay = Relay(stream(STARTED, SAID, SAID), channels=[channel(provider=ANTHROPIC)])
+
+    reply = await relay.start(ask, dialect)
+    async with reply:
+        async for _ in reply.rest():
+            reply.abandon()
+            break
+
+    (record,) = relay.records
+    assert record.outcome is Outcome.CLIENT_GONE
+    assert relay.usage.total_input == 500
+    assert relay.usage.total_output == 1000  # 3,500 bytes of text
+    assert record.usage_source is UsageSource.ESTIMATED
+
+
+async def test_an_upstream_that_cuts_is_paid_for_what_it_said():
+    relay = Relay(stream(STARTED, SAID, SAID), channels=[channel(provider=ANTHROPIC)])
+
+    await relay.run(CLAUDE_ASK, Dialect.ANTHROPIC_MESSAGES)
+
+    (record,) = relay.records
+    assert record.outcome is Outcome.UPSTREAM_CUT
+    assert (relay.usage.total_input, relay.usage.total_output) == (500, 2000)
+
+
+@pytest.mark.parametrize("tokens", [10**10, 10**20, 10**400])
+async def test_a_usage_no_model_can_have_is_not_believed(tokens):
+    usage = {"prompt_tokens": tokens, "completion_tokens": 2, "total_tokens": tokens + 2}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}}
+    relay = Relay(whole({"choices": [choice | {"finish_reason": "stop"}], "usage": usage}))
+
+    await relay.run({**ASK, "stream": False})
+
+    (record,) = relay.records
+    assert record.usage_source is UsageSource.ESTIMATED
+    assert relay.usage.total_input < 1000
+
+
 async def test_an_abandoned_stream_read_to_its_end_keeps_the_reported_usage():
     relay = Relay(stream(TEXT, MORE, END, USAGE, DONE))
 

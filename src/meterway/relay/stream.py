@@ -100,7 +100,9 @@ class Reply:
         outcome = self._outcome or Outcome.CLIENT_GONE
         if self._abandoned and outcome is not Outcome.FAILED:
             outcome = Outcome.CLIENT_GONE
-        self._hold.settle(outcome, error=self._error)
+        rest = self._answer.rest
+        cut = rest is not None and not rest.pipe.closed
+        self._hold.settle(outcome, error=self._error, cut=cut)
 
 
 def _ending(pipe: StreamReader, failure: MeterwayError | None) -> tuple[Outcome, str | None]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
+import msgspec
+
 from meterway.auth.types import Principal
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
@@ -13,6 +15,7 @@ from meterway.relay.record import CallRecord, Outcome
 from meterway.tokens.types import estimate
 
 Listener: TypeAlias = Callable[[CallRecord], None]
+_MOST_TOKENS = 10**9  # a thousand times the largest context
 
 
 class Hold:
@@ -49,15 +52,21 @@ class Hold:
         """Seconds since the hold was taken."""
         return self._clock.monotonic() - self._started
 
-    def settle(self, outcome: Outcome, *, error: str | None = None) -> None:
-        """Close the account: fix the outcome, label the usage, and tell the listeners."""
+    def settle(self, outcome: Outcome, *, error: str | None = None, cut: bool = False) -> None:
+        """Close the account: fix the outcome, label the usage, and tell the listeners.
+
+        `cut` says that the reply did not reach its end, so a usage reported on the way lacks
+        some of its output.
+        """
         record = self.record
         if record.outcome is not None:
             return
         record.outcome, record.error = outcome, error
         record.seconds = self.elapsed()
-        if record.usage is None and outcome is not Outcome.FAILED:
-            record.usage, record.usage_source = _estimate(record), UsageSource.ESTIMATED
+        if record.usage is not None and _is_absurd(record.usage):
+            record.usage = None
+        if outcome is not Outcome.FAILED and (record.usage is None or cut):
+            _complete(record)
         for listener in self._listeners:
             listener(record)
 
@@ -88,5 +97,15 @@ class Till:
         return Hold(record, self._clock, self._listeners)
 
 
-def _estimate(record: CallRecord) -> Usage:
-    return Usage(input=estimate(record.input_bytes), output=estimate(record.output_bytes))
+def _is_absurd(usage: Usage) -> bool:
+    """Whether no model can have used so much: the upstream lies, or its counter broke."""
+    return usage.total_input > _MOST_TOKENS or usage.total_output > _MOST_TOKENS
+
+
+def _complete(record: CallRecord) -> None:
+    """Add to the usage what nobody reported, and label it where that is anything."""
+    reported = record.usage or Usage(input=estimate(record.input_bytes))
+    unsaid = max(estimate(record.output_bytes) - reported.total_output, 0)
+    if record.usage is None or unsaid:
+        record.usage = msgspec.structs.replace(reported, output=reported.output + unsaid)
+        record.usage_source = UsageSource.ESTIMATED
