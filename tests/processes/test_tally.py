@@ -85,6 +85,21 @@ async def test_a_flood_is_told_before_the_moment_is_over():
     assert len(written) == 768
 
 
+async def test_figures_that_fail_cost_no_line_of_the_log():
+    class BrokenFigures(Figures):
+        def add(self, records):
+            raise OverflowError
+
+    written: list[CallRecord] = []
+    ended = EndedCalls(BrokenFigures(), written.extend)
+    ended(_record())
+
+    with pytest.raises(OverflowError):
+        ended.flush()
+
+    assert len(written) == 1
+
+
 async def test_durations_land_in_the_buckets_observe_would_use():
     labels = 'dialect="openai_chat",{}stream="true"'
     bucket = "meterway_first_byte_seconds_bucket{" + labels.format('le="0.1",') + "}"
@@ -122,6 +137,7 @@ def test_a_json_line_tells_of_the_call_and_nothing_of_what_was_said():
     assert line["timestamp"] == "2027-01-15T08:00:00.500Z"
     assert (line["request_id"], line["input_tokens"]) == ("req_00000000000000ff", 6)
     assert line["process"] == "worker-0"
+    assert line["usage_source"] == "reported"
 
 
 def test_a_text_log_gets_the_same_event():

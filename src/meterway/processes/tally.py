@@ -53,9 +53,12 @@ class EndedCalls:
     def flush(self) -> None:
         """Count and write what was kept."""
         records, self._records = self._records, []
-        if records:
-            self._figures.add(records)
+        if not records:
+            return
+        try:
             self._write(records)
+        finally:
+            self._figures.add(records)
 
 
 class Figures:
@@ -140,6 +143,7 @@ class CallEnded(msgspec.Struct, kw_only=True):
     attempts: int
     input_tokens: int | None
     output_tokens: int | None
+    usage_source: str | None
     first_byte: float | None
     seconds: float
 
@@ -196,6 +200,7 @@ def _event(record: CallRecord, process: str) -> CallEnded:
         attempts=len(attempts),
         input_tokens=usage.total_input if usage else None,
         output_tokens=usage.total_output if usage else None,
+        usage_source=record.usage_source if usage else None,
         first_byte=record.first_byte,
         seconds=record.seconds,
     )
