@@ -234,8 +234,9 @@ def _vendor_statuses() -> Mapping[type[MeterwayError], set[int]]:
 
 def refusals() -> Iterator[tuple[int, str, str]]:
     """Yield what a connection is refused for before there is a request: status, code, message."""
-    source = Path(meterway.__path__[0]) / "edge" / "bounds.py"
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    edge = Path(meterway.__path__[0]) / "edge"
+    text = "\n".join((edge / name).read_text("utf-8") for name in ("bounds.py", "refusal.py"))
+    for node in ast.walk(ast.parse(text)):
         parts = node.args if isinstance(node, ast.Call) else getattr(node, "elts", [])
         values = [part.value for part in parts if isinstance(part, ast.Constant)]
         match values:
