@@ -6,24 +6,31 @@ import pytest
 from meterway.edge.errors import MethodNotAllowedError, render
 from meterway.kit.errors import (
     ForbiddenError,
-    GatewayTimeoutError,
     InvalidRequestError,
     MeterwayError,
     NotFoundError,
-    OverloadedError,
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
 )
 from meterway.protocols.dialects import Dialect
 from meterway.routing.router import ModelNotFoundError
-from meterway.upstreams.errors import TransportError, UpstreamError
+from meterway.upstreams.errors import (
+    TransportError,
+    UpstreamError,
+    VendorFaultError,
+)
 
+OVERLOADED = VendorFaultError("m", status=529, upstream_status=529, kind="overloaded_error")
 OPENAI, ANTHROPIC = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
 
 
 class ShortError(MeterwayError):
     status, code = 402, "insufficient_balance"
+
+
+class LateError(MeterwayError):
+    status, code = 504, "upstream_timeout"
 
 
 class RateError(MeterwayError):
@@ -62,8 +69,8 @@ def test_details_for_programs_stand_where_anthropics_clients_look():
         (RateError("m"), (429, "rate_limit_error"), (429, "rate_limit_error")),
         (MeterwayError("m"), (500, "server_error"), (500, "api_error")),
         (UnavailableError("m"), (503, "service_unavailable_error"), (503, "api_error")),
-        (GatewayTimeoutError("m"), (504, "timeout_error"), (504, "timeout_error")),
-        (OverloadedError("m"), (503, "service_unavailable_error"), (529, "overloaded_error")),
+        (LateError("m"), (504, "timeout_error"), (504, "timeout_error")),
+        (OVERLOADED, (503, "service_unavailable_error"), (529, "overloaded_error")),
     ],
 )
 def test_status_and_type_are_the_dialects_own(error, openai, anthropic):

@@ -6,9 +6,7 @@
     ├── ForbiddenError               403  a valid key that may not do this
     ├── NotFoundError                404  no such thing, or not visible to this caller
     ├── TooLargeError                413  the request is over a stated limit
-    ├── OverloadedError              529  somebody upstream has no capacity
-    ├── UnavailableError             503  a passing fault of ours; retry later
-    └── GatewayTimeoutError          504  an upstream took too long
+    └── UnavailableError             503  a passing fault of ours; retry later
 
 Slices derive one class per thing that happens, next to what raises it.
 """
@@ -70,22 +68,8 @@ class TooLargeError(MeterwayError):
     status, code = 413, "request_too_large"
 
 
-class OverloadedError(MeterwayError):
-    """There is no capacity for this call at the moment."""
-
-    status, code = 529, "overloaded"
-    retryable = True
-
-
 class UnavailableError(MeterwayError):
     """A passing fault of the gateway itself; the same call may succeed later."""
 
     status, code = 503, "service_unavailable"
-    retryable = True
-
-
-class GatewayTimeoutError(MeterwayError):
-    """An upstream took longer than the configured limit."""
-
-    status, code = 504, "upstream_timeout"
     retryable = True

@@ -10,9 +10,9 @@ _NODE_BITS, _SEQUENCE_BITS = 10, 12
 _SEQUENCE_LIMIT = 1 << _SEQUENCE_BITS
 
 
-def random_text(length: int, alphabet: str = _ALPHANUMERIC) -> str:
-    """Return `length` characters of `alphabet`, chosen by a cryptographic source."""
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+def random_text(length: int) -> str:
+    """Return `length` letters and digits of ASCII, chosen by a cryptographic source."""
+    return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
 class CallIds:
