@@ -49,12 +49,12 @@ def draft(piece: Piece) -> Draft:
         return _tools(need(value, "array", piece.path), piece.path)
     if piece.kind is Kind.SYSTEM:
         out = Draft(role=_SYSTEM)
-        _content(out, value, piece.path)
+        drafts.content(out, value, piece.path, _block)
         return out
     message = need(value, "object", piece.path)
     out = Draft(role=need(message.get("role"), "string", f"{piece.path}.role"))
     content = message.get("content")
-    _content(out, content, f"{piece.path}.content")
+    drafts.content(out, content, f"{piece.path}.content", _block)
     blocks = content if isinstance(content, list) else [{}]
     is_reply = all(block.get("type") == "tool_result" for block in blocks)
     out.opens_turn = out.role == "user" and not is_reply
@@ -71,18 +71,6 @@ def _tools(rows: list[Any], path: str) -> Draft:
         parameters = None if schema is None else need(schema, "object", where)
         out.tools.append(Tool(name, text if isinstance(text, str) else "", parameters))
     return out
-
-
-def _content(out: Draft, content: Any, path: str) -> None:
-    if isinstance(content, str):
-        out.blocks += 1
-        out.texts.append(content)
-        return
-    for at, row in enumerate(need(content, "array", path)):
-        block = need(row, "object", f"{path}.{at}")
-        need(block.get("type"), "string", f"{path}.{at}.type")
-        out.blocks += 1
-        _block(out, block, f"{path}.{at}")
 
 
 def _block(out: Draft, block: dict[str, Any], path: str) -> None:
@@ -123,7 +111,7 @@ def _document(out: Draft, block: dict[str, Any], path: str) -> None:
         case "text":
             out.texts.append(need(source.get("data"), "string", f"{path}.source.data"))
         case "content":
-            _content(out, source.get("content"), f"{path}.source.content")
+            drafts.content(out, source.get("content"), f"{path}.source.content", _block)
         case _:
             out.pages += 1
 
@@ -141,7 +129,7 @@ def _result(out: Draft, block: dict[str, Any], path: str) -> None:
     out.sure = False
     blocks = out.blocks
     if block.get("content") is not None:
-        _content(out, block["content"], f"{path}.content")
+        drafts.content(out, block["content"], f"{path}.content", _block)
     out.blocks = blocks
 
 

@@ -1,6 +1,6 @@
 """What of a request body costs tokens, in a form that knows no dialect and no model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, overload
@@ -114,6 +114,24 @@ def need(value: object, kind: str, path: str) -> object:
     if not isinstance(value, _TYPES[kind]):
         raise InvalidRequestError(f"'{path}' should be of type {kind}.", param=path)
     return value
+
+
+def content(
+    out: Draft, value: Any, path: str, take: Callable[[Draft, dict[str, Any], str], None]
+) -> None:
+    """Add a message's content to `out`: a string, or a list of blocks that `take` adds one by one.
+
+    Raises `InvalidRequestError` naming the path of what is neither, or of a block without a type.
+    """
+    if isinstance(value, str):
+        out.blocks += 1
+        out.texts.append(value)
+        return
+    for at, row in enumerate(need(value, "array", path)):
+        block = need(row, "object", f"{path}.{at}")
+        need(block.get("type"), "string", f"{path}.{at}.type")
+        out.blocks += 1
+        take(out, block, f"{path}.{at}")
 
 
 def messages(raw: msgspec.Raw | None) -> list[Piece]:

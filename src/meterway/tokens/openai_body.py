@@ -44,7 +44,7 @@ def draft(piece: Piece) -> Draft:
         out.texts.append(message["name"])
     calls = message.get("tool_calls") or []
     if message.get("content") is not None or out.role != "assistant":
-        _content(out, message.get("content"), f"{piece.path}.content")
+        drafts.content(out, message.get("content"), f"{piece.path}.content", _part)
     for at, call in enumerate(need(calls, "array", f"{piece.path}.tool_calls")):
         _call(out, need(call, "object", f"{piece.path}.tool_calls.{at}"))
     if isinstance(reasoning := message.get("reasoning_content"), str):
@@ -63,18 +63,6 @@ def _tools(rows: list[Any], path: str) -> Draft:
         name = need(function.get("name"), "string", f"{where}.name")
         out.tools.append(Tool(name, text if isinstance(text, str) else "", parameters))
     return out
-
-
-def _content(out: Draft, content: Any, path: str) -> None:
-    if isinstance(content, str):
-        out.blocks += 1
-        out.texts.append(content)
-        return
-    for at, row in enumerate(need(content, "array", path)):
-        part = need(row, "object", f"{path}.{at}")
-        need(part.get("type"), "string", f"{path}.{at}.type")
-        out.blocks += 1
-        _part(out, part, f"{path}.{at}")
 
 
 def _part(out: Draft, part: dict[str, Any], path: str) -> None:
