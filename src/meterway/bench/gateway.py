@@ -185,7 +185,7 @@ class Gateway:
                 name in _FOREIGN or name.startswith("METERWAY_") or name.endswith(_FOREIGN_ENDS)
             )
         }
-        return kept | {"SSL_CERT_FILE": str(self.authority)}
+        return kept | {"SSL_CERT_FILE": str(self.authority), "METERWAY_DETECT_ENGINES": "false"}
 
     def _log_end(self) -> str:
         return (
