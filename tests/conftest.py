@@ -1,6 +1,7 @@
 """Fixtures for the tests of every slice: databases built by migrations, and live gateways."""
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -23,6 +24,12 @@ from tests.factories.gateways import Gateway
 _numbers = itertools.count(1)
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 _PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+
+
+def pytest_collection_finish() -> None:
+    """Spare every collection to come what was loaded so far: it stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _migrate(url: str) -> None:
