@@ -82,6 +82,7 @@ class Relaying:
         self.gate.router = Router(
             channels, self.catalog, self._health, stand_in=_STAND_IN, pretend=not real
         )
+        self._health.forget({_STAND_IN.id, *(channel.id for channel in channels)})
         self.loaded = True
         _log.info("channels.loaded", channels=len(channels), sandbox=not real)
 

@@ -11,11 +11,15 @@ from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.call import Call
 from meterway.protocols.usage import Usage, UsageSource
+from meterway.relay.errors import InsufficientBalanceError
 from meterway.relay.record import CallRecord, Outcome
 from meterway.tokens.types import estimate
 
 Listener: TypeAlias = Callable[[CallRecord], None]
 _MOST_TOKENS = 10**9  # a thousand times the largest context
+
+
+_EMPTY = "This account is prepaid and has no balance. Its operator can serve it as postpaid."
 
 
 class Hold:
@@ -72,7 +76,10 @@ class Hold:
 
 
 class Till:
-    """Opens a hold for every call of a postpaid caller and reports each settlement.
+    """Opens a hold for every call and reports each settlement.
+
+    Only postpaid accounts can be served so far: a prepaid one has no way to get a balance, so its
+    calls are refused as they would be with an empty one.
 
     `listeners` are told of each ended call, in order, synchronously; they must be quick.
     """
@@ -82,7 +89,9 @@ class Till:
         self._listeners = tuple(listeners)
 
     def hold(self, call: Call, caller: Principal) -> Hold:
-        """Open the account of `call`, billed to `caller`."""
+        """Open the account of `call`, billed to `caller`. Raises `InsufficientBalanceError`."""
+        if not caller.postpaid:
+            raise InsufficientBalanceError(_EMPTY)
         facts = call.facts
         record = CallRecord(
             call_id=call.id,

@@ -113,7 +113,7 @@ class Health:
         return self._circuits.setdefault(key, _Circuit())
 
     def forget(self, channels: set[int]) -> None:
-        """Drop what is known of channels not in `channels` (removed or replaced)."""
+        """Drop what is known of channels that are not among `channels` any more."""
         for key in [key for key in self._circuits if key[0] not in channels]:
             del self._circuits[key]
 
