@@ -168,6 +168,7 @@ class _Pulse:
         self._tasks = tasks
         self._seconds = seconds
         self._seen = self.beats = 0
+        self._comment: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         self._arm()
@@ -180,13 +181,16 @@ class _Pulse:
         trace: TracebackType | None,
     ) -> None:
         self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()  # it may wait for the client, and must not come after the end
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
 
     def _tick(self) -> None:
-        if self.beats == self._seen:
-            self._tasks.spawn(_comment(self._send), name="stream.keep-alive")
+        waits = self._comment is not None and not self._comment.done()
+        if self.beats == self._seen and not waits:
+            self._comment = self._tasks.spawn(_comment(self._send), name="stream.keep-alive")
         self._seen = self.beats
         self._arm()
 

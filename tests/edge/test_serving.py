@@ -1,0 +1,83 @@
+"""Chat calls on real sockets: what a client who reads nothing costs, and what it is sent."""
+
+import asyncio
+import json
+
+from structlog.testing import capture_logs
+
+from meterway.auth.types import Principal
+from meterway.edge.http import InFlight
+from meterway.edge.openai import chat
+from meterway.edge.server import Route, Server
+from meterway.edge.serving import Desk
+from meterway.kit.ids import CallIds
+from meterway.kit.tasks import Tasks
+from tests.factories.relays import CALLER, Relay
+from tests.fakes.http_server import DEADLINE, serving
+from tests.fakes.transport import stream
+
+_CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+_ASK = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+
+
+class Trusting:
+    """Knows every key."""
+
+    def known(self, token: str) -> Principal:
+        return CALLER
+
+
+def _event(text: str, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return b"data: " + json.dumps({**_CHUNK, "choices": [choice]}).encode() + b"\n\n"
+
+
+def _app(relay: Relay, tasks: Tasks, keep_alive: float) -> Server:
+    desk = Desk(
+        authenticator=Trusting(),  # type: ignore[arg-type]  # what a chat call asks of it
+        gate=relay.gate,
+        in_flight=InFlight(1 << 20),
+        tasks=tasks,
+        body_limit=1 << 20,
+        keep_alive_seconds=keep_alive,
+    )
+    return Server([Route("POST", chat.PATH, chat.endpoint(desk))], CallIds(1))
+
+
+def _request() -> bytes:
+    body = json.dumps(_ASK).encode()
+    head = f"POST {chat.PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def test_a_client_who_does_not_read_is_owed_one_keep_alive_at_most():
+    flood = [_event("y" * 60_000)] * 400
+    relay, tasks = Relay(stream(*flood, b"data: [DONE]\n\n")), Tasks()
+    async with serving(_app(relay, tasks, keep_alive=0.001)) as server:
+        client = await server.connect()
+        await client.send(_request())
+        for _ in range(50):  # by then its buffers are full and many periods were silent
+            await asyncio.sleep(0.002)
+
+        assert len(tasks._running) == 1
+        client.leave()
+        await server.emptied()
+    await tasks.drain()
+
+
+async def test_no_keep_alive_comes_after_the_end():
+    relay, tasks = Relay(stream(*[_event("y" * 60_000)] * 200, b"data: [DONE]\n\n")), Tasks()
+    with capture_logs() as events:
+        async with serving(_app(relay, tasks, keep_alive=0.001)) as server:
+            client = await server.connect()
+            await client.send(_request())
+            await asyncio.sleep(0.05)  # it does not read, so a comment waits
+
+            raw = b""
+            while not raw.endswith(b"0\r\n\r\n"):
+                raw += await asyncio.wait_for(client.reader.read(1 << 20), DEADLINE)
+            await tasks.drain()
+
+    assert raw.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert [event for event in events if event["event"] == "task.failed"] == []
+    assert relay.records[0].output_bytes == 200 * 60_000
