@@ -85,6 +85,17 @@ async def test_a_full_worker_refuses_with_a_time_to_retry():
     assert in_flight.held == 800
 
 
+async def test_a_body_that_is_only_announced_keeps_nobody_else_out():
+    in_flight = InFlight(1000)
+    announcing = scope_of(content_length="900")
+    await read(announcing, receiving(b"x"), in_flight)
+
+    body = await read(scope_of(content_length="900"), receiving(b"y" * 900), in_flight)
+
+    assert body == b"y" * 900
+    assert in_flight.held == 901
+
+
 async def test_an_undeclared_body_is_held_as_it_comes():
     in_flight = InFlight(1000)
     scope = scope_of()

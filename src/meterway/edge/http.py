@@ -40,11 +40,15 @@ class InFlight:
         self.limit = limit
         self.held = 0
 
-    def take(self, size: int) -> None:
-        """Count `size` more bytes. Raises `UnavailableError` where they are too many."""
+    def check(self, size: int) -> None:
+        """Raise `UnavailableError` where `size` more bytes are too many."""
         if self.held + size > self.limit:
             message = "The gateway holds as many request bytes as it can; retry in a moment."
             raise UnavailableError(message, retry_after=1.0)
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes. Raises `UnavailableError` where they are too many."""
+        self.check(size)
         self.held += size
 
     def give(self, size: int) -> None:
@@ -121,14 +125,13 @@ async def read_body(scope: Scope, receive: Receive, limit: int, in_flight: InFli
     declared = _declared_length(request.headers)
     if declared > limit:
         raise _too_large(limit)
-    request.hold(in_flight, declared)
+    in_flight.check(declared)  # what is only announced keeps nobody else out
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")  # whole at once, as nearly all are
-        if len(body) > declared:
-            _hold_more(request, len(body), declared, limit, in_flight)
+        _hold_more(request, len(body), 0, limit, in_flight)
     else:
-        body = await _gather(message, request, receive, limit, in_flight, declared)
+        body = await _gather(message, request, receive, limit, in_flight)
     encoding = request.headers.get(b"content-encoding")
     if encoding is None:
         return body
@@ -145,13 +148,12 @@ def _declared_length(headers: Mapping[bytes, bytes]) -> int:
     return int(text)
 
 
-async def _gather(  # noqa: PLR0913, PLR0917 - where `read_body` stands
+async def _gather(
     message: Mapping[str, Any],
     request: Request,
     receive: Receive,
     limit: int,
     in_flight: InFlight,
-    declared: int,
 ) -> bytes:
     """Read on from the first `message` and return the whole body."""
     pieces: list[bytes] = []
@@ -160,17 +162,15 @@ async def _gather(  # noqa: PLR0913, PLR0917 - where `read_body` stands
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > declared:
-            _hold_more(request, size, declared, limit, in_flight)
-            declared = size
+        held, size = size, size + len(pieces[-1])
+        _hold_more(request, size, held, limit, in_flight)
         if not message.get("more_body", False):
             return b"".join(pieces)
         message = await receive()
 
 
 def _hold_more(request: Request, size: int, held: int, limit: int, in_flight: InFlight) -> None:
-    """Hold what came beyond the length declared. Raises `TooLargeError`, `UnavailableError`."""
+    """Hold what came since `held` bytes. Raises `TooLargeError`, `UnavailableError`."""
     if size > limit:
         raise _too_large(limit)
     request.hold(in_flight, size - held)
