@@ -14,6 +14,7 @@ QUICK = Limits(
     body_idle_seconds=0.05,
     keep_alive_seconds=0.05,
     linger_seconds=0.05,
+    stall_seconds=0.05,
     sweep_seconds=0.01,
 )
 
@@ -596,3 +597,75 @@ async def test_small_writes_are_not_held_back():
         await client.ask(GET)
 
         assert seen[0]
+
+
+# -- clients who do not read ---------------------------------------------------------------------
+
+
+class Pouring:
+    """An app that answers without end, or with `size` bytes at once, and tells of the departure."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.gone = asyncio.Event()
+        self._size = size
+
+    async def __call__(self, scope, receive, send) -> None:
+        if self._size:
+            await reply(send, bytes(self._size))
+            return
+        scope["extensions"][GONE].watch(self.gone.set)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not self.gone.is_set():
+            await send({"type": "http.response.body", "body": bytes(65536), "more_body": True})
+            await asyncio.sleep(0)
+
+
+async def test_a_client_who_does_not_read_a_stream_is_cut():
+    app = Pouring()
+    async with serving(app, QUICK) as server:
+        client = await server.connect()
+
+        await client.send(GET)
+
+        await asyncio.wait_for(app.gone.wait(), DEADLINE)
+        await server.emptied()
+
+
+async def test_a_client_who_does_not_take_its_whole_answer_is_cut():
+    async with serving(Pouring(64_000_000), QUICK) as server:
+        client = await server.connect()
+
+        await client.send(GET)
+
+        await server.emptied()
+
+
+async def test_a_client_who_reads_slowly_gets_everything():
+    async with serving(Pouring(20_000_000), QUICK) as server:
+        client = await server.connect()
+        await client.send(GET)
+        head, taken = await client.reader.readuntil(b"\r\n\r\n"), 0
+
+        while taken < 20_000_000:
+            taken += len(await asyncio.wait_for(client.reader.read(1_000_000), DEADLINE))
+            await asyncio.sleep(0.002)
+
+        assert head.startswith(b"HTTP/1.1 200")
+        assert taken == 20_000_000
+
+
+async def test_a_stream_to_a_client_of_http_1_0_ends_with_its_connection():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in (b"one ", b"two"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(app) as server:
+        client = await server.connect()
+        await client.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
+
+        head, _, body = (await client.closed()).partition(b"\r\n\r\n")
+
+        assert b"transfer-encoding" not in head.lower()
+        assert body == b"one two"

@@ -34,8 +34,9 @@ _NEVER = math.inf
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection may cost; sizes in bytes, times in seconds.
 
-    `linger_*` bound what is still read, and thrown away, of a request that was answered before
-    its body ended; without it the client would see a reset instead of the answer.
+    `stall_seconds` is how long a client may take nothing of what waits for it. `linger_*` bound
+    what is still read, and thrown away, of a request that was answered before its body ended;
+    without it the client would see a reset instead of the answer.
     """
 
     head_bytes: int = 64 * 1024
@@ -44,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     head_seconds: float = 10.0
     body_idle_seconds: float = 30.0
     keep_alive_seconds: float = 75.0
+    stall_seconds: float = 120.0
     linger_seconds: float = 10.0
     linger_bytes: int = 256 * 1024 * 1024
     sweep_seconds: float = 1.0
@@ -113,6 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._linger = 0  # bytes that may still be thrown away
         self._linger_end = _NEVER
         self._refused = False
+        self._unsent: float = math.inf  # bytes the client had not taken when last looked at
         self._unparsed = 0  # body bytes the parser will not see, after an ignored upgrade
 
     # -- the connection ------------------------------------------------------------------------
@@ -138,10 +141,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             cycle.happen()
 
+    def pause_writing(self) -> None:
+        """The client takes less than there is; it has to take something."""
+        super().pause_writing()
+        self._unsent = math.inf
+        self.deadline = min(self.deadline, self.loop.time() + self.limits.stall_seconds)
+
     def expire(self, now: float) -> None:
         """The deadline has passed: answer 408 where that is still possible, and close."""
         busy = self._served is not None and not self._served.response_complete
-        if self._refused:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent >= self._unsent:
+            self.transport.abort()
+        elif unsent:
+            self._unsent, self.deadline = unsent, now + self.limits.stall_seconds
+        elif self._refused:
             self.transport.close()
         elif self.flow.read_paused or (busy and not self._in_body):
             self.deadline = now + self.limits.body_idle_seconds  # it waits for us, not we for it
@@ -280,8 +294,9 @@ class BoundedProtocol(HttpToolsProtocol):
             url, query = parsed.path, parsed.query or b""
         path = url.decode("ascii")
         method, version = parser.get_method().decode("ascii"), parser.get_http_version()
-        keeps, expects = version != "1.0" and parser.should_keep_alive(), self.expect_100_continue
-        cycle = self.cycle = Cycle(self, method, keep_alive=keeps, expected=expects)
+        modern, expects = version != "1.0", self.expect_100_continue
+        keeps = modern and parser.should_keep_alive()
+        cycle = self.cycle = Cycle(self, method, keep_alive=keeps, expected=expects, chunks=modern)
         self.scope = scope = {
             "type": "http",
             "asgi": self._asgi,

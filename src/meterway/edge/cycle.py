@@ -80,6 +80,7 @@ class Cycle(Gone):
         "_arrived",
         "_body",
         "_chunked",
+        "_chunks",
         "_connection",
         "_event",
         "_expected",
@@ -93,7 +94,13 @@ class Cycle(Gone):
     )
 
     def __init__(
-        self, connection: Connection, method: str, *, keep_alive: bool, expected: bool
+        self,
+        connection: Connection,
+        method: str,
+        *,
+        keep_alive: bool,
+        expected: bool,
+        chunks: bool = True,
     ) -> None:
         self.happened = False
         self._callback = None
@@ -103,6 +110,7 @@ class Cycle(Gone):
         self._body: bytes | bytearray = b""
         self._arrived = False  # something that `receive` has not told yet
         self._event: asyncio.Event | None = None
+        self._chunks = chunks  # without, the connection's end is that of a body of unknown length
         self._head = b""
         self.keep_alive = keep_alive
         self.more_body = True
@@ -209,7 +217,7 @@ class Cycle(Gone):
     def _start(self, status: int, headers: Headers) -> None:
         content = [_STATUS[status]]
         chunked = status not in _BODILESS and not self._head_only
-        self._left = 0
+        self._left: int | None = 0
         for pair in (*self._connection.server_state.default_headers, *headers):
             if pair[0] in _FRAMING:
                 if pair[0] == b"content-length":
@@ -221,8 +229,10 @@ class Cycle(Gone):
             content.append(b": ".join(pair))
         if not self.keep_alive:
             content.append(b"connection: close")
-        if chunked:
+        if chunked and self._chunks:
             content.append(b"transfer-encoding: chunked")
+        elif chunked:
+            chunked, self._left = False, None
         lines = len(content) + 1  # the blank one
         content += _END
         head = b"\r\n".join(content)
@@ -240,7 +250,7 @@ class Cycle(Gone):
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             if not more:
                 body += b"0\r\n\r\n"
-        else:
+        elif self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("The response's body is not as long as its content-length.")
