@@ -20,6 +20,8 @@ def decode_top(body: bytes) -> RawObject:
     Raises `InvalidRequestError` where `body` is not one JSON object in UTF-8.
     """
     try:
+        if not body.isascii():
+            body.decode()  # values that stay raw are not looked at by the decoder
         return _decode_top(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(body, error) from None

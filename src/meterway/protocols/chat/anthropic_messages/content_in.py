@@ -87,7 +87,7 @@ def blocks_of(raw: msgspec.Raw, path: str) -> list[wire.Block]:
     """
     try:
         return _blocks_decoder.decode(raw)
-    except msgspec.ValidationError:
+    except wire.UNREADABLE:
         return [
             _block(one, f"{path}.{place}")
             for place, one in enumerate(decode_at(raw, list[msgspec.Raw], path))
