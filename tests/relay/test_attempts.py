@@ -257,7 +257,7 @@ async def test_a_cancelled_attempt_is_recorded_and_frees_its_probe():
         await relay.run(ASK)
 
     (record,) = relay.records
-    assert record.outcome is Outcome.CLIENT_GONE
+    assert (record.outcome, record.error) == (Outcome.CLIENT_GONE, None)
     assert record.attempts[0].error == "cancelled"
 
 

@@ -48,9 +48,11 @@ class Hold:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            gone = not isinstance(error, Exception)  # cancelled: the client left
+            if not isinstance(error, Exception):  # cancelled: the client left
+                self.settle(Outcome.CLIENT_GONE)
+                return
             code = error.code if isinstance(error, MeterwayError) else type(error).__name__
-            self.settle(Outcome.CLIENT_GONE if gone else Outcome.FAILED, error=code)
+            self.settle(Outcome.FAILED, error=code)
 
     def elapsed(self) -> float:
         """Seconds since the hold was taken."""
