@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from meterway.edge.bounds import Limits
 from meterway.edge.cycle import GONE
+from meterway.edge.limits import Limits
 from tests.fakes.http_server import DEADLINE, serving
 
 QUICK = Limits(

@@ -193,3 +193,36 @@ async def test_the_target_is_told_as_asgi_says(target, path, query):
 
     assert (seen[0]["path"], seen[0]["query_string"]) == (path, query)
     assert (seen[0]["method"], seen[0]["http_version"]) == ("GET", "1.1")
+
+
+async def test_an_answer_leaves_whole_where_the_server_ends_in_the_same_turn():
+    async def app(scope, receive, send) -> None:
+        await send(_start((b"content-length", b"5")))
+        await send(_body(b"hello"))
+        for connection in server.state.connections:
+            connection.shutdown()
+
+    async with serving(app) as server:
+        client = await server.connect()
+        await client.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        said = await client.closed()
+
+    assert said.endswith(b"\r\n\r\nhello")
+
+
+async def test_an_application_that_never_waits_is_held_to_what_the_client_takes():
+    piece, sent = b"x" * 65_536, []
+
+    async def app(scope, receive, send) -> None:
+        await send(_start())
+        for _ in range(1_000):
+            await send(_body(piece, more=True))
+            sent.append(len(piece))
+
+    async with serving(app) as server:
+        client = await server.connect()
+        await client.send(GET)
+        await client.reader.readexactly(1)
+        held = sum(sent)
+
+    assert held < 500 * len(piece)  # what sockets hold differs between systems

@@ -9,7 +9,8 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
-from meterway.edge.bounds import BoundedProtocol, Limits
+from meterway.edge.bounds import BoundedProtocol
+from meterway.edge.limits import Limits
 
 DEADLINE = 5.0
 

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
-import msgspec
 import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -24,31 +23,13 @@ from uvicorn.server import ServerState
 
 from meterway.edge.cycle import GONE, Cycle
 from meterway.edge.http import Scope
+from meterway.edge.limits import Limits
 from meterway.edge.refusal import LONG_HEAD, LONG_TARGET, MANY_HEADERS, Refusal, refusal
+from meterway.kit.outbox import Outbox
 
 _log = structlog.get_logger()
 _PARTING_SECONDS, _PARTING_BYTES = 2.0, 4 * 1024 * 1024
 _NEVER = math.inf
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connection may cost; sizes in bytes, times in seconds.
-
-    `stall_seconds` is how long a client may take nothing of what waits for it. `linger_*` bound
-    what is still read, and thrown away, of a request that was answered before its body ended;
-    without it the client would see a reset instead of the answer.
-    """
-
-    head_bytes: int = 64 * 1024
-    head_count: int = 128
-    target_bytes: int = 16 * 1024
-    head_seconds: float = 10.0
-    body_idle_seconds: float = 30.0
-    keep_alive_seconds: float = 75.0
-    stall_seconds: float = 120.0
-    linger_seconds: float = 10.0
-    linger_bytes: int = 256 * 1024 * 1024
-    sweep_seconds: float = 1.0
 
 
 class _Sweeper:
@@ -82,13 +63,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     limits: ClassVar[Limits] = Limits()
     sweeper: ClassVar[_Sweeper]
+    outbox: ClassVar[Outbox]
     cycle: Cycle  # type: ignore[assignment]  # ours stands in for uvicorn's
     scope: dict[str, Any]  # type: ignore[assignment]  # with an extension of our own
 
     @classmethod
     def with_limits(cls, limits: Limits) -> type["BoundedProtocol"]:
         """Return the class of one server's connections."""
-        members = {"limits": limits, "sweeper": _Sweeper(limits.sweep_seconds)}
+        sweeper, outbox = _Sweeper(limits.sweep_seconds), Outbox()
+        members = {"limits": limits, "sweeper": sweeper, "outbox": outbox}
         return type("BoundedProtocol", (cls,), members)
 
     def __init__(
@@ -150,13 +133,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def expire(self, now: float) -> None:
         """The deadline has passed: answer 408 where that is still possible, and close."""
         busy = self._served is not None and not self._served.response_complete
+        self.outbox.flush()
         unsent = self.transport.get_write_buffer_size()
         if unsent >= self._unsent:
             self.transport.abort()
         elif unsent:
             self._unsent, self.deadline = unsent, now + self.limits.stall_seconds
         elif self._refused:
-            self.transport.close()
+            self.close()
         elif self.flow.read_paused or (busy and not self._in_body):
             self.deadline = now + self.limits.body_idle_seconds  # it waits for us, not we for it
         elif self._in_head:
@@ -164,7 +148,17 @@ class BoundedProtocol(HttpToolsProtocol):
         elif busy:
             self._refuse(408, "request_timeout", "The request body stopped arriving.")
         else:
-            self.transport.close()
+            self.close()
+
+    def close(self) -> None:
+        """End the connection once what was posted is written."""
+        self.outbox.flush()
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server ends: close now, or after the answer under way."""
+        self.outbox.flush()
+        super().shutdown()
 
     # -- bytes ---------------------------------------------------------------------------------
 
@@ -207,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._linger -= size
             self.deadline = min(self.deadline, self._linger_end)
             if self._linger < 0:
-                self.transport.close()
+                self.close()
 
     def _refuse_for(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
@@ -223,6 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         cycle = self._served
         _log.info("request.refused", status=status, code=code)
+        self.outbox.flush()
         if cycle is not None and not cycle.response_complete:
             if not (self._in_body and cycle is self.cycle):
                 cycle.keep_alive = False
@@ -248,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _discard(self, size: int) -> None:
         self._linger -= size
         if self._linger < 0:
-            self.transport.close()
+            self.close()
 
     # -- parser callbacks ----------------------------------------------------------------------
 

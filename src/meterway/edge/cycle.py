@@ -1,8 +1,9 @@
 """One request and its response on a connection: `receive` and `send` of ASGI.
 
-Leaner than uvicorn's own, which it stands in for. Head and first body leave in one write; the
-head is searched for line breaks once, not matched header by header; a small body is passed on
-uncopied; nothing is made to wait on until something waits. What an application may do is the same.
+Leaner than uvicorn's own, which it stands in for. Head and first body leave in one write, with
+those of other connections; the head is searched for line breaks once, not matched header by
+header; a small body is passed on uncopied; nothing is made to wait on until something waits.
+What an application may do is the same.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from meterway.edge.http import Handler, Headers, Scope
+from meterway.kit.outbox import Outbox
 
 GONE = "meterway.gone"
 _STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
@@ -66,8 +68,15 @@ class Connection(Protocol):
     server_state: ServerState
     answered: "asyncio.Future[None]"  # is done; awaiting it costs less than a coroutine
 
+    @property
+    def outbox(self) -> Outbox:
+        """Where it posts what it writes."""
+
     def on_response_complete(self) -> None:
         """The answer is whole."""
+
+    def close(self) -> None:
+        """End the connection once what was posted is written."""
 
 
 class Cycle(Gone):
@@ -151,7 +160,7 @@ class Cycle(Gone):
                 return
             _log.error("request.unanswered", begun=self.response_started)
         if self.response_started:
-            self._connection.transport.close()
+            self._connection.close()
         else:
             self._send_500()
 
@@ -172,7 +181,7 @@ class Cycle(Gone):
         """Return the next message from the client; a small request's body is there at once."""
         connection = self._connection
         if self._expected and not connection.transport.is_closing():
-            connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.outbox.post(connection.transport, b"HTTP/1.1 100 Continue\r\n\r\n")
             self._expected = False
         if not (self.happened or self.response_complete):
             connection.flow.resume_reading()
@@ -254,19 +263,19 @@ class Cycle(Gone):
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("The response's body is not as long as its content-length.")
-        transport = self._connection.transport
+        outbox, transport = self._connection.outbox, self._connection.transport
         head, self._head = self._head, b""
         if head and len(body) > _COPIED:
-            transport.writelines((head, body))
+            outbox.post(transport, (head, body))
         elif head or body:
-            transport.write(head + body if head else body)
+            outbox.post(transport, head + body if head else body)
         if not more:
-            self._complete(transport)
+            self._complete()
 
-    def _complete(self, transport: asyncio.Transport) -> None:
+    def _complete(self) -> None:
         self.response_complete = True
         if self._event is not None:
             self._event.set()
         if not self.keep_alive:
-            transport.close()
+            self._connection.close()
         self._connection.on_response_complete()

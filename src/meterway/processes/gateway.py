@@ -12,8 +12,8 @@ from meterway.auth.service import Authenticator
 from meterway.db import schema, versions
 from meterway.db.engine import open_engine, reading
 from meterway.edge.anthropic import count_tokens, messages
-from meterway.edge.bounds import Limits
 from meterway.edge.http import Handler, InFlight
+from meterway.edge.limits import Limits
 from meterway.edge.openai import chat, models
 from meterway.edge.platform import docs
 from meterway.edge.platform.health import Check, Readiness, alive

@@ -13,8 +13,9 @@ from typing import Protocol
 import uvicorn
 import uvloop
 
-from meterway.edge.bounds import BoundedProtocol, Limits
+from meterway.edge.bounds import BoundedProtocol
 from meterway.edge.http import Handler
+from meterway.edge.limits import Limits
 from meterway.kit import metrics
 from meterway.kit.tasks import Tasks
 

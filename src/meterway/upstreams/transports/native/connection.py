@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from meterway.kit.outbox import Outbox
 from meterway.upstreams.errors import (
     CutConnectionError,
     FirstByteTimeoutError,
@@ -57,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_keep",
         "_keep_idle",
         "_loop",
+        "_outbox",
         "_owner",
         "_parser",
         "_paused",
@@ -79,12 +81,14 @@ class Connection(asyncio.Protocol):
         self,
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
         *,
         keep_idle: float,
         stale_window: float,
     ) -> None:
         self._owner = owner
         self._loop = loop
+        self._outbox = outbox
         self._keep_idle = self._step = keep_idle
         self._stale_window = stale_window
         self._transport: asyncio.Transport | None = None
@@ -125,10 +129,11 @@ class Connection(asyncio.Protocol):
         self._waiter = waiter = self._loop.create_future()
         body = request.body
         if len(body) < _JOIN_BELOW:
-            transport.write(head + body)
+            self._outbox.post(transport, head + body)
         elif len(body) <= _PIECE:
-            transport.writelines((head, body))
+            self._outbox.post(transport, (head, body))
         else:
+            self._outbox.flush()
             transport.write(head)
             self._unsent = memoryview(body)
             self._upload()

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 
+from meterway.kit.outbox import Outbox
 from meterway.upstreams.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -82,6 +83,7 @@ class NativeTransport:
         self._keep_idle = keep_idle
         self._stale_window = stale_window
         self._decoded_limit = decoded_limit
+        self._outbox = Outbox()
         self._sorts: dict[Sort, tuple[Origin, bytes]] = {}
         self._seen: dict[int, tuple[str, Url, Headers, tuple[Origin, bytes]]] = {}
         self._origins: dict[tuple[str, str, int], Origin] = {}
@@ -176,7 +178,7 @@ class NativeTransport:
     async def _connect(self, origin: Origin, seconds: float) -> Connection:
         loop = asyncio.get_running_loop()
         connection = Connection(
-            origin, loop, keep_idle=self._keep_idle, stale_window=self._stale_window
+            origin, loop, self._outbox, keep_idle=self._keep_idle, stale_window=self._stale_window
         )
         where = f"{origin.host}:{origin.port}"
         try:
