@@ -11,11 +11,19 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from meterway.accounts import tables as _accounts  # noqa: F401 - declares tables
+from meterway.catalog import tables as _catalog  # noqa: F401 - declares tables
 from meterway.db import schema
 from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.errors import SchemaError
 from meterway.db.metadata import metadata
+from meterway.idempotency import tables as _idempotency  # noqa: F401 - declares tables
 from meterway.keys import tables as _keys  # noqa: F401 - declares tables
+from meterway.ledger.books import tables as _books  # noqa: F401 - declares tables
+from meterway.ledger.budgets import tables as _budgets  # noqa: F401 - declares tables
+from meterway.ledger.charges import tables as _charges  # noqa: F401 - declares tables
+from meterway.ledger.codes import tables as _codes  # noqa: F401 - declares tables
+from meterway.ledger.journal import tables as _journal  # noqa: F401 - declares tables
+from meterway.ledger.seals import tables as _seals  # noqa: F401 - declares tables
 from meterway.routing import tables as _routing  # noqa: F401 - declares tables
 from tests.factories.databases import sqlite_url
 

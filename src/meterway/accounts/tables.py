@@ -14,4 +14,6 @@ users = Table(
     Column("postpaid", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("created_at", Millis, nullable=False),
+    Column("tier", String(16), nullable=False, server_default="normal"),
+    Column("tier_expires_at", Millis),
 )

@@ -1,6 +1,6 @@
 """The table of keys."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, LargeBinary, String, Table
 
 from meterway.db.metadata import Id, Json, Millis, metadata
 
@@ -18,4 +18,9 @@ keys = Table(
     Column("expires_at", Millis),
     Column("created_at", Millis, nullable=False),
     Column("default_model", String(255)),
+    Column("max_fee", BigInteger, nullable=False, server_default="0"),
+    Column("used_fee", BigInteger, nullable=False, server_default="0"),
+    Column("used_times", BigInteger, nullable=False, server_default="0"),
+    Column("used_at", Millis),
+    Column("deleted_at", Millis),
 )

@@ -1,0 +1,1 @@
+"""Replies kept for requests that carry an Idempotency-Key."""

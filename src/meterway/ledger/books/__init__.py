@@ -1,0 +1,1 @@
+"""The books: accounts, entries that move money between them, and their sums."""

@@ -1,0 +1,1 @@
+"""Charges: one row a call, its receipt, and what became of both for usage pages."""

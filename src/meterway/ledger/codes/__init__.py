@@ -1,0 +1,1 @@
+"""Redemption codes: money to be claimed once by who knows the text."""

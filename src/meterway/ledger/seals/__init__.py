@@ -1,0 +1,1 @@
+"""Seals: a chain of hashes over everything posted, so that tampering shows."""

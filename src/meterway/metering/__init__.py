@@ -1,0 +1,1 @@
+"""Metering: what a call used and what that costs; pure functions."""
