@@ -6,6 +6,7 @@ import json
 from structlog.testing import capture_logs
 
 from meterway.auth.types import Principal
+from meterway.edge.cycle import GONE, Gone
 from meterway.edge.http import InFlight
 from meterway.edge.openai import chat
 from meterway.edge.server import Route, Server
@@ -14,7 +15,7 @@ from meterway.kit.ids import CallIds
 from meterway.kit.tasks import Tasks
 from tests.factories.relays import CALLER, Relay
 from tests.fakes.http_server import DEADLINE, serving
-from tests.fakes.transport import stream
+from tests.fakes.transport import stream, whole
 
 _CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 _ASK = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
@@ -81,3 +82,46 @@ async def test_no_keep_alive_comes_after_the_end():
     assert raw.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert [event for event in events if event["event"] == "task.failed"] == []
     assert relay.records[0].output_bytes == 200 * 60_000
+
+
+async def _parts_sent(relay: Relay, ask: dict[str, object]) -> list[tuple[bytes, bool, int]]:
+    """Serve one call; return each part of the body, whether it is the last, and what was settled
+    by then."""
+    parts: list[tuple[bytes, bool, int]] = []
+    body = json.dumps(ask).encode()
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.body":
+            more = message.get("more_body", False)
+            parts.append((message["body"], not more, len(relay.records)))
+
+    gone = Gone()
+    gone.task = asyncio.current_task()
+    headers = [(b"authorization", b"Bearer k")]
+    scope = {"type": "http", "method": "POST", "path": chat.PATH, "headers": headers}
+    scope |= {"query_string": b"", "extensions": {GONE: gone}}
+    await _app(relay, Tasks(), keep_alive=60)(scope, receive, send)
+    return parts
+
+
+async def test_a_whole_reply_is_settled_before_it_is_sent():
+    reply = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}}
+    relay = Relay(whole({**reply, "choices": [{**choice, "finish_reason": "stop"}]}))
+
+    parts = await _parts_sent(relay, {**_ASK, "stream": False})
+
+    assert [(last, settled) for _, last, settled in parts] == [(True, 1)]
+
+
+async def test_a_stream_is_settled_before_its_last_byte_and_not_earlier():
+    events = [_event("a"), _event("b", "stop"), b"data: [DONE]\n\n"]
+    relay = Relay(stream(*events))
+
+    parts = await _parts_sent(relay, _ASK)
+
+    assert [body for body, last, settled in parts if not settled] == events
+    assert parts[-1] == (b"", True, 1)

@@ -145,6 +145,7 @@ async def _deliver(
         if reply.streamed:
             await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
+        reply.settle()
         await send_reply(send, 200, [*head, JSON_TYPE], reply.first)
 
 
@@ -157,6 +158,7 @@ async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence:
                 continue
             pulse.beats += 1
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    reply.settle()
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -23,7 +23,8 @@ class Reply:
 
     A whole reply is a stream of one chunk: `first` is there at once, `rest` tells what follows.
     What goes wrong upstream after the first byte is told inside the stream, in the client's
-    dialect. Leaving the block frees the upstream and settles the hold, however it is left.
+    dialect. Leaving the block frees the upstream and settles the hold, however it is left, where
+    `settle` did not do it before.
     """
 
     __slots__ = ("_abandoned", "_answer", "_codec", "_error", "_hold", "_outcome", "first")
@@ -70,15 +71,22 @@ class Reply:
         try:
             if rest is not None:
                 await rest.response.close()
-            elif error is None:
-                self._outcome = Outcome.COMPLETED
         finally:
             self._settle()
+
+    def settle(self) -> None:
+        """Close the call's account; to be called once the whole reply is there, before its last
+        byte leaves: who has the whole of it is charged, whatever happens to us then.
+        """
+        if self._answer.rest is None:
+            self._outcome = Outcome.COMPLETED
+        self._settle()
 
     async def rest(self) -> AsyncGenerator[bytes, None]:
         """Yield what follows the first bytes, as it comes; nothing where they were all."""
         rest = self._answer.rest
         if rest is None:
+            self._outcome = Outcome.COMPLETED
             return
         failure: MeterwayError | None = None
         try:
