@@ -75,8 +75,10 @@ class Reply:
             self._settle()
 
     def settle(self) -> None:
-        """Close the call's account; to be called once the whole reply is there, before its last
-        byte leaves: who has the whole of it is charged, whatever happens to us then.
+        """Close the call's account.
+
+        To be called once the whole reply is there, before its last byte leaves: who has all of
+        it is charged, whatever happens to us then.
         """
         if self._answer.rest is None:
             self._outcome = Outcome.COMPLETED
