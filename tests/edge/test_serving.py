@@ -98,10 +98,11 @@ async def _parts_sent(relay: Relay, ask: dict[str, object]) -> list[tuple[bytes,
             more = message.get("more_body", False)
             parts.append((message["body"], not more, len(relay.records)))
 
-    gone = Gone()
-    gone.task = asyncio.current_task()
-    headers = [(b"authorization", b"Bearer k")]
-    scope = {"type": "http", "method": "POST", "path": chat.PATH, "headers": headers}
+    gone, task = Gone(), asyncio.current_task()
+    assert task is not None
+    gone.task = task
+    scope: dict[str, object] = {"type": "http", "method": "POST", "path": chat.PATH}
+    scope["headers"] = [(b"authorization", b"Bearer k")]
     scope |= {"query_string": b"", "extensions": {GONE: gone}}
     await _app(relay, Tasks(), keep_alive=60)(scope, receive, send)
     return parts

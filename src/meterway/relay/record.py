@@ -19,6 +19,15 @@ class Outcome(StrEnum):
     CLIENT_GONE = "client_gone"
 
 
+class Policy(StrEnum):
+    """How the usage of a reply that did not end of itself was come by."""
+
+    DRAINED = "drained"  # the client left; the upstream's reply was read to its end
+    CUT = "cut"  # the client left; what the upstream reported, and the output counted so far
+    UPSTREAM_CUT = "upstream_cut"  # the upstream broke off; as far as it came
+    UPSTREAM_FAILED = "upstream_failed"  # the upstream told of an error; as far as it came
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try at one route. Seconds count from the attempt's start; `error` is a code or None."""
 
@@ -53,6 +62,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     usage_source: UsageSource = UsageSource.REPORTED
     service_tier: str | None = None
     outcome: Outcome | None = None
+    policy: Policy | None = None
     error: str | None = None
     first_byte: float | None = None
     seconds: float = 0.0

@@ -4,20 +4,15 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
-import msgspec
-
 from meterway.auth.types import Principal
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.call import Call
-from meterway.protocols.usage import Usage, UsageSource
 from meterway.relay.errors import InsufficientBalanceError
 from meterway.relay.record import CallRecord, Outcome
-from meterway.tokens.types import estimate
+from meterway.relay.settlement import conclude
 
 Listener: TypeAlias = Callable[[CallRecord], None]
-_MOST_TOKENS = 10**9  # a thousand times the largest context
-
 
 _EMPTY = "This account is prepaid and has no balance. Its operator can serve it as postpaid."
 
@@ -67,12 +62,8 @@ class Hold:
         record = self.record
         if record.outcome is not None:
             return
-        record.outcome, record.error = outcome, error
-        record.seconds = self.elapsed()
-        if record.usage is not None and _is_absurd(record.usage):
-            record.usage = None
-        if outcome is not Outcome.FAILED and (record.usage is None or cut):
-            _complete(record)
+        record.error, record.seconds = error, self.elapsed()
+        conclude(record, outcome, cut=cut)
         for listener in self._listeners:
             listener(record)
 
@@ -106,17 +97,3 @@ class Till:
             attempts=[],
         )
         return Hold(record, self._clock, self._listeners)
-
-
-def _is_absurd(usage: Usage) -> bool:
-    """Whether no model can have used so much: the upstream lies, or its counter broke."""
-    return usage.total_input > _MOST_TOKENS or usage.total_output > _MOST_TOKENS
-
-
-def _complete(record: CallRecord) -> None:
-    """Add to the usage what nobody reported, and label it where that is anything."""
-    reported = record.usage or Usage(input=estimate(record.input_bytes))
-    unsaid = max(estimate(record.output_bytes) - reported.total_output, 0)
-    if record.usage is None or unsaid:
-        record.usage = msgspec.structs.replace(reported, output=reported.output + unsaid)
-        record.usage_source = UsageSource.ESTIMATED
