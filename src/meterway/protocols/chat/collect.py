@@ -7,6 +7,7 @@ import msgspec
 
 from meterway.kit import json
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.wording import words_of
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
 
@@ -92,7 +93,8 @@ def _part_events(
 ) -> list[neutral.Event]:
     match part:
         case neutral.Text(text=text):
-            return [neutral.TextDelta(text=text, choice=choice, part=ordinal, logprobs=logprobs)]
+            said = words_of(text)
+            return [neutral.TextDelta(text=said, choice=choice, part=ordinal, logprobs=logprobs)]
         case neutral.Refusal(text=text):
             return [neutral.RefusalDelta(text=text, choice=choice, part=ordinal)]
         case neutral.Thinking():

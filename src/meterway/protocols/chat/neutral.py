@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from meterway.protocols.chat.wording import Wording, words_of
 from meterway.protocols.usage import Usage
 
 Raw = msgspec.Raw
@@ -65,9 +66,18 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(Part, frozen=True, kw_only=True):
-    """Visible text."""
+    """Visible text; a request's may be unread. Texts that say the same are equal."""
 
-    text: str
+    text: Wording
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[object, ...]:
+        return words_of(self.text), self.path, self.cache
 
 
 class Image(Part, frozen=True, kw_only=True):
@@ -155,14 +165,27 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function the model may ask for; `parameters` is its JSON schema, untouched."""
+    """A function the model may ask for; `parameters` is its JSON schema, untouched.
+
+    Tools whose descriptions say the same are equal where all else is.
+    """
 
     name: str
-    description: str | None = None
+    description: Wording | None = None
     parameters: Raw | None = None
     strict: bool | None = None
     cache: CacheMark | None = None
     path: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FunctionTool) and self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[object, ...]:
+        said = None if self.description is None else words_of(self.description)
+        return self.name, said, self.parameters, self.strict, self.cache, self.path
 
 
 class BuiltinTool(msgspec.Struct, frozen=True, kw_only=True):

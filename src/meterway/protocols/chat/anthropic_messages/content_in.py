@@ -6,7 +6,12 @@ import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.anthropic_messages.faults import decode_at, refused, required
+from meterway.protocols.chat.anthropic_messages.faults import (
+    decode_at,
+    refused,
+    required,
+    wording_at,
+)
 
 Leftovers = dict[str, msgspec.Raw]
 _Reader = Callable[[wire.Block, str, Leftovers], neutral.AnyPart]
@@ -37,7 +42,7 @@ def decode_system(raw: msgspec.Raw | None, leftovers: Leftovers) -> tuple[neutra
     if raw is None or raw == wire.NULL:
         return ()
     if wire.is_string(raw):
-        text = decode_at(raw, str, "system")
+        text = wording_at(raw, "system")
         return (neutral.Text(text=text, path="system"),) if text else ()
     return tuple(
         _system_text(block, f"system.{place}", leftovers)

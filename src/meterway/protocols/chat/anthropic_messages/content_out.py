@@ -18,6 +18,7 @@ import msgspec
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import refused, unsupported
+from meterway.protocols.chat.wording import Wording, words_of
 
 Wire = dict[str, Any]
 _ID_BAD = re.compile(r"[^a-zA-Z0-9_-]")
@@ -45,7 +46,7 @@ def encode_texts(texts: Iterable[neutral.Text]) -> list[Wire]:
     return [_marked(_text(text.text), text) for text in texts if text.text]
 
 
-def _text(text: str) -> Wire:
+def _text(text: Wording) -> Wire:
     return {"type": "text", "text": text}
 
 
@@ -80,7 +81,7 @@ class _Turn:
 
 
 def _in_tags(block: Wire) -> Wire:
-    return {**block, "text": f"<system>\n{block['text']}\n</system>"}
+    return {**block, "text": f"<system>\n{words_of(block['text'])}\n</system>"}
 
 
 class _Turns:
@@ -193,7 +194,7 @@ def _trim_last_text(turns: list[Wire]) -> None:
     last = turns[-1]["content"][-1]
     if last["type"] != "text":
         return
-    last["text"] = last["text"].rstrip()
+    last["text"] = words_of(last["text"]).rstrip()
     if not last["text"]:
         turns[-1]["content"].pop()
         if not turns[-1]["content"]:

@@ -9,6 +9,7 @@ import msgspec
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat.anthropic_messages import wire
+from meterway.protocols.chat.wording import Wording, unread
 from meterway.protocols.errors import UnsupportedContentError
 
 T = TypeVar("T")
@@ -42,6 +43,12 @@ def decode_at(raw: msgspec.Raw, kind: type[T], path: str) -> T:
     except wire.UNREADABLE as error:
         raise InvalidRequestError(f"{path}: not valid JSON: {error}", param=path) from None
     return value
+
+
+def wording_at(raw: msgspec.Raw, path: str) -> Wording:
+    """Take a string without reading it. Raises `InvalidRequestError` where it is none."""
+    wording = unread(raw)
+    return decode_at(raw, str, path) if wording is None else wording
 
 
 def _misfit(error: msgspec.ValidationError, path: str) -> InvalidRequestError:

@@ -18,7 +18,12 @@ from meterway.protocols.chat.anthropic_messages.content_in import (
     decode_messages,
     decode_system,
 )
-from meterway.protocols.chat.anthropic_messages.faults import decode_at, refused, required
+from meterway.protocols.chat.anthropic_messages.faults import (
+    decode_at,
+    refused,
+    required,
+    wording_at,
+)
 from meterway.protocols.chat.anthropic_messages.usage import decode_tier
 from meterway.protocols.chat.anthropic_messages.usual_in import read_usual
 from meterway.protocols.chat.codec import Facts
@@ -121,9 +126,10 @@ def _tool(tool: wire.Tool, place: int, raws: msgspec.Raw, extra: Leftovers) -> n
         value = getattr(tool, knob)
         if value is not wire.NOTHING and wire.given(value):
             extra[f"{path}.{knob}"] = value
+    said = tool.description
     return neutral.FunctionTool(
         name=tool.name,
-        description=tool.description,
+        description=wording_at(said, f"{path}.description") if wire.given(said) else None,
         parameters=tool.input_schema,
         strict=tool.strict,
         cache=cache_mark(tool.cache_control),

@@ -1,24 +1,26 @@
 """Messages of the usual shapes, read in one pass: texts, thinking, tool calls and their results.
 
 Decoding straight into a union by `type` costs a third of finding out block by block what each is,
-and that is most of what translating an agent's long history costs. Whatever is out of the usual
-(images, foreign blocks, fields of other types, roles that may not say a block) is left to
-`content_in`, which also words the errors.
+and texts are not read at all. Whatever is out of the usual (images, foreign blocks, fields of
+other types, roles that may not say a block) is left to `content_in`, which also words the errors.
 """
 
-from typing import Literal, TypeAlias, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.content_in import cache_mark
+from meterway.protocols.chat.wording import unread
 
-_ROLES = {"user": neutral.Role.USER, "assistant": neutral.Role.ASSISTANT}
+_USER, _ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
+_SILENT = (wire.NULL, wire.Raw(b'""'))
 
 
 class _Text(msgspec.Struct, tag="text"):
-    text: str
+    text: msgspec.Raw
     citations: msgspec.Raw = wire.NOTHING
     cache_control: wire.CacheControl | None = None
 
@@ -41,18 +43,21 @@ class _Call(msgspec.Struct, tag="tool_use"):
 
 class _Result(msgspec.Struct, tag="tool_result"):
     tool_use_id: str
-    content: str | list[_Text] | None = None
+    content: msgspec.Raw = wire.NULL
     is_error: bool | None = None
     cache_control: wire.CacheControl | None = None
 
 
+_Block: TypeAlias = _Text | _Call | _Result | _Thinking | _Redacted
+
+
 class _Message(msgspec.Struct):
     role: Literal["user", "assistant"]
-    content: str | list[_Text | _Call | _Result | _Thinking | _Redacted]
+    content: str | list[_Block]
 
 
-_Block: TypeAlias = _Text | _Call | _Result | _Thinking | _Redacted
 _decode = msgspec.json.Decoder(list[_Message]).decode
+_decode_texts = msgspec.json.Decoder(list[_Text]).decode
 
 
 class _UnusualError(Exception):
@@ -62,84 +67,90 @@ class _UnusualError(Exception):
 def read_usual(raw: msgspec.Raw) -> tuple[neutral.Message, ...] | None:
     """Read `messages`; None where anything in them is out of the usual, or wrong."""
     try:
-        return (
-            tuple(
-                [
-                    _message(message, f"messages.{number}")
-                    for number, message in enumerate(_decode(raw))
-                ]
-            )
-            or None
-        )
+        messages = _decode(raw)
+        read = [_message(one, f"messages.{place}") for place, one in enumerate(messages)]
     except (_UnusualError, *wire.UNREADABLE):
         return None
+    return tuple(read) or None
 
 
 def _message(message: _Message, path: str) -> neutral.Message:
-    content, where = message.content, f"{path}.content"
+    content, where = message.content, path + ".content"
+    role, readers = _SPEAKERS[message.role]
     if isinstance(content, str):
-        parts: tuple[neutral.AnyPart, ...] = (neutral.Text(text=content, path=where),)
-        return neutral.Message(role=_ROLES[message.role], parts=parts, path=path)
-    if message.role == "assistant":
-        said = [_said(block, f"{where}.{place}") for place, block in enumerate(content)]
-        return neutral.Message(role=neutral.Role.ASSISTANT, parts=tuple(said), path=path)
-    asked = [_asked(block, f"{where}.{place}") for place, block in enumerate(content)]
-    if len(asked) > 1:
-        asked.sort(key=_comes_after_results)
-    return neutral.Message(role=neutral.Role.USER, parts=tuple(asked), path=path)
+        text = neutral.Text(text=content, path=where)
+        return neutral.Message(role=role, parts=(text,), path=path)
+    parts: list[neutral.AnyPart] = []
+    for place, block in enumerate(content):
+        reader = readers.get(type(block))
+        if reader is None:
+            raise _UnusualError
+        parts.append(reader(block, f"{where}.{place}"))
+    if len(parts) > 1 and role is _USER:
+        parts.sort(key=_comes_after_results)
+    return neutral.Message(role=role, parts=tuple(parts), path=path)
 
 
-def _comes_after_results(part: neutral.Text | neutral.ToolResult) -> bool:
+def _comes_after_results(part: neutral.AnyPart) -> bool:
     return type(part) is not neutral.ToolResult
 
 
-def _said(block: _Block, path: str) -> neutral.AnyPart:
-    match block:
-        case _Text():
-            return _text(block, path)
-        case _Call():
-            arguments = str(block.input, "utf-8")
-            if not arguments.startswith("{"):
-                raise _UnusualError
-            return neutral.ToolCall(
-                id=block.id,
-                name=block.name,
-                arguments=arguments,
-                path=path,
-                cache=cache_mark(block.cache_control),
-            )
-        case _Thinking():
-            signature = block.signature or None
-            return neutral.Thinking(text=block.thinking, signature=signature, path=path)
-        case _Redacted():
-            return neutral.RedactedThinking(data=block.data, path=path)
-        case _Result():
-            raise _UnusualError
-        case _:
-            assert_never(block)
-
-
-def _asked(block: _Block, path: str) -> neutral.Text | neutral.ToolResult:
-    if isinstance(block, _Text):
-        return _text(block, path)
-    if not isinstance(block, _Result):
+def _text(block: _Text, path: str) -> neutral.Text:
+    text, mark = unread(block.text), block.cache_control
+    if text is None or block.citations is not wire.NOTHING:
         raise _UnusualError
-    return neutral.ToolResult(
-        call_id=block.tool_use_id,
-        content=_texts(block.content or "", f"{path}.content"),
-        is_error=bool(block.is_error),
+    return neutral.Text(text=text, path=path, cache=cache_mark(mark) if mark else None)
+
+
+def _thinking(block: _Thinking, path: str) -> neutral.Thinking:
+    return neutral.Thinking(text=block.thinking, signature=block.signature or None, path=path)
+
+
+def _redacted(block: _Redacted, path: str) -> neutral.RedactedThinking:
+    return neutral.RedactedThinking(data=block.data, path=path)
+
+
+def _call(block: _Call, path: str) -> neutral.ToolCall:
+    arguments, mark = str(block.input, "utf-8"), block.cache_control
+    if arguments[0] != "{":
+        raise _UnusualError
+    return neutral.ToolCall(
+        id=block.id,
+        name=block.name,
+        arguments=arguments,
         path=path,
-        cache=cache_mark(block.cache_control),
+        cache=cache_mark(mark) if mark else None,
     )
 
 
-def _texts(content: str | list[_Text], path: str) -> tuple[neutral.Text, ...]:
-    if isinstance(content, str):
-        return (neutral.Text(text=content, path=path),) if content else ()
-    return tuple([_text(block, f"{path}.{place}") for place, block in enumerate(content)])
+def _result(block: _Result, path: str) -> neutral.ToolResult:
+    where, mark = path + ".content", block.cache_control
+    text = unread(block.content)
+    if text:
+        content: tuple[neutral.Text, ...] = (neutral.Text(text=text, path=where),)
+    else:
+        content = _texts(block.content, where)
+    return neutral.ToolResult(
+        call_id=block.tool_use_id,
+        content=content,
+        is_error=block.is_error is True,
+        path=path,
+        cache=cache_mark(mark) if mark else None,
+    )
 
 
-def _text(block: _Text, path: str) -> neutral.Text:
-    if block.citations is not wire.NOTHING:
-        raise _UnusualError
-    return neutral.Text(text=block.text, path=path, cache=cache_mark(block.cache_control))
+def _texts(content: msgspec.Raw, path: str) -> tuple[neutral.Text, ...]:
+    if content in _SILENT:
+        return ()
+    blocks = _decode_texts(content)
+    return tuple([_text(block, f"{path}.{place}") for place, block in enumerate(blocks)])
+
+
+_Reader: TypeAlias = Callable[[Any, str], neutral.AnyPart]
+_SPEAKERS: Mapping[str, tuple[neutral.Role, Mapping[type, _Reader]]] = {
+    "user": (_USER, {_Text: _text, _Result: _result}),
+    "assistant": (
+        _ASSISTANT,
+        {_Text: _text, _Call: _call, _Thinking: _thinking, _Redacted: _redacted},
+    ),
+}

@@ -79,7 +79,7 @@ class Tool(msgspec.Struct):
 
     name: str | None = None
     type: str | None = None
-    description: str | None = None
+    description: Raw = NOTHING
     input_schema: Raw = NOTHING
     strict: bool | None = None
     cache_control: CacheControl | None = None

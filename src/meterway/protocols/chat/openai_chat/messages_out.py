@@ -15,9 +15,11 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.models import Abilities
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
+from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.errors import UnsupportedContentError
 
 Wire: TypeAlias = dict[str, Any]
+_USER, _ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
 _BETWEEN = "\n\n"
 
 
@@ -33,67 +35,78 @@ class MessageWriter:
     def write(self, request: neutral.Request) -> list[Wire]:
         """Return the messages of `request`. Raises `UnsupportedContentError`."""
         if request.system:
-            self._note_marks(request.system)
-            self._messages.append({"role": "system", "content": _joined(request.system)})
+            self._messages.append({"role": "system", "content": self._texts(request.system)})
         for turn in request.messages:
-            self._note_marks(turn.parts)
-            match turn.role:
-                case neutral.Role.USER:
-                    self._user(turn)
-                case neutral.Role.ASSISTANT:
-                    self._release()
-                    self._messages.append(self._assistant(turn))
-                case neutral.Role.SYSTEM:
-                    self._release()
-                    self._messages.append(_named("system", _system_text(turn), turn))
-                case _:
-                    assert_never(turn.role)
+            if turn.role is _USER:
+                self._user(turn)
+                continue
+            if self._held:
+                self._release()
+            if turn.role is _ASSISTANT:
+                self._messages.append(self._assistant(turn))
+            else:
+                self._messages.append(_named("system", self._texts(turn.parts), turn))
         self._release()
         return self._messages
 
-    def _release(self) -> None:
-        if self._held:
-            self._messages += self._held
-            self._held = []
-
-    def _note_marks(self, parts: Iterable[neutral.AnyPart]) -> None:
+    def _texts(self, parts: Iterable[neutral.AnyPart]) -> Wording:
+        """Join what a system turn says."""
+        texts: list[Wording] = []
         for part in parts:
+            if not isinstance(part, neutral.Text):
+                raise unsupported(part.path, "a system message of anything but text")
             if part.cache is not None:
-                self._dropped.append(f"{part.path}.cache_control")
-            if type(part) is neutral.ToolResult:
-                self._note_marks(part.content)
+                self._note_mark(part)
+            texts.append(part.text)
+        return joined(texts, _BETWEEN)
+
+    def _release(self) -> None:
+        self._messages += self._held
+        self._held = []
+
+    def _note_mark(self, part: neutral.AnyPart) -> None:
+        self._dropped.append(f"{part.path}.cache_control")
 
     def _user(self, turn: neutral.Message) -> None:
         content: list[neutral.AnyPart] = []
         for part in turn.parts:
-            if type(part) is not neutral.ToolResult:
+            if part.cache is not None:
+                self._note_mark(part)
+            if type(part) is neutral.ToolResult:
+                self._messages.append(self._result(part, content))
+            else:
                 content.append(part)
-                continue
-            texts = [inner.text for inner in part.content if type(inner) is neutral.Text]
-            self._messages.append(self._result(part, texts))
-            if len(texts) < len(part.content):
-                content.append(neutral.Text(text=f"From the result of {part.call_id}:"))
-                content += [inner for inner in part.content if type(inner) is not neutral.Text]
         if content or not turn.parts:
             self._held.append(_named("user", self._content(content), turn))
 
-    def _result(self, result: neutral.ToolResult, texts: list[str]) -> Wire:
+    def _result(self, result: neutral.ToolResult, after: list[neutral.AnyPart]) -> Wire:
+        """Write a tool message; what it cannot hold is added to `after`."""
+        texts: list[Wording] = []
+        others: list[neutral.AnyPart] = []
+        for inner in result.content:
+            if inner.cache is not None:
+                self._note_mark(inner)
+            if type(inner) is neutral.Text:
+                texts.append(inner.text)
+            else:
+                others.append(inner)
         if result.is_error:
             self._dropped.append(f"{result.path}.is_error")
-        text = _BETWEEN.join(texts)
-        if len(texts) < len(result.content):
+        if others:
+            after += [neutral.Text(text=f"From the result of {result.call_id}:"), *others]
             note = f"[files of {result.call_id} follow in the next message]"
-            text = f"{text}{_BETWEEN}{note}" if text else note
+            texts = [*texts, note] if any(texts) else [note]
+        text = texts[0] if len(texts) == 1 else joined(texts, _BETWEEN)
         return {"role": "tool", "tool_call_id": result.call_id, "content": text}
 
-    def _content(self, parts: list[neutral.AnyPart]) -> str | list[Wire]:
+    def _content(self, parts: list[neutral.AnyPart]) -> Wording | list[Wire]:
         if len(parts) == 1 and type(parts[0]) is neutral.Text:
             return parts[0].text
         written: list[Wire] = []
         for part in parts:
             written += self._part(part)
         if all(part["type"] == "text" for part in written):
-            return _BETWEEN.join(part["text"] for part in written)
+            return joined([part["text"] for part in written], _BETWEEN)
         return written
 
     def _part(self, part: neutral.AnyPart) -> list[Wire]:
@@ -128,34 +141,27 @@ class MessageWriter:
         return [*context, {"type": "file", "file": file}]
 
     def _assistant(self, turn: neutral.Message) -> Wire:
-        texts: list[str] = []
-        refusals: list[str] = []
+        texts: list[Wording] = []
+        refusals: list[Wording] = []
         calls: list[Wire] = []
         thinks = False
         for part in turn.parts:
-            match part:
-                case neutral.Text():
-                    texts.append(part.text)
-                case neutral.ToolCall():
-                    calls.append(_call(part))
-                case neutral.Refusal():
-                    (refusals if self._abilities.refusals else texts).append(part.text)
-                case neutral.Thinking() | neutral.RedactedThinking():
-                    thinks = True  # written below, from all parts at once
-                case (
-                    neutral.Foreign()
-                    | neutral.Image()
-                    | neutral.Document()
-                    | neutral.Audio()
-                    | neutral.ToolResult()
-                ):
-                    raise _not_said(part)
-                case _:
-                    assert_never(part)
+            if part.cache is not None:
+                self._note_mark(part)
+            if isinstance(part, neutral.ToolCall):
+                calls.append(_call(part))
+            elif isinstance(part, neutral.Text):
+                texts.append(part.text)
+            elif isinstance(part, neutral.Thinking | neutral.RedactedThinking):
+                thinks = True  # written below, from all parts at once
+            elif isinstance(part, neutral.Refusal):
+                (refusals if self._abilities.refusals else texts).append(part.text)
+            else:
+                raise _not_said(part)
         silent = None if refusals or calls else ""
-        message = _named("assistant", _BETWEEN.join(texts) if texts else silent, turn)
+        message = _named("assistant", joined(texts, _BETWEEN) if texts else silent, turn)
         if refusals:
-            message["refusal"] = _BETWEEN.join(refusals)
+            message["refusal"] = joined(refusals, _BETWEEN)
         if thinks:
             message |= self._reasoning(turn)
         if calls:
@@ -175,31 +181,25 @@ class MessageWriter:
         return {"reasoning_content": "".join(texts)} if sent else {}
 
 
-def _not_said(part: neutral.AnyPart) -> UnsupportedContentError:
+_Unsaid: TypeAlias = (
+    neutral.Image | neutral.Document | neutral.Audio | neutral.ToolResult | neutral.Foreign
+)
+
+
+def _not_said(part: _Unsaid) -> UnsupportedContentError:
     if isinstance(part, neutral.Foreign):
         return unsupported(part.path, f"a part of type '{part.kind}'")
     return unsupported(part.path, f"{type(part).__name__} in an assistant message")
 
 
-def _system_text(turn: neutral.Message) -> str:
-    for part in turn.parts:
-        if not isinstance(part, neutral.Text):
-            raise unsupported(part.path, "a system message of anything but text")
-    return _joined(part for part in turn.parts if isinstance(part, neutral.Text))
-
-
-def _joined(texts: Iterable[neutral.Text]) -> str:
-    return _BETWEEN.join(part.text for part in texts)
-
-
-def _named(role: str, content: str | list[Wire] | None, turn: neutral.Message) -> Wire:
+def _named(role: str, content: Wording | list[Wire] | None, turn: neutral.Message) -> Wire:
     message: Wire = {"role": role, "content": content}
     if turn.name is not None:
         message["name"] = turn.name
     return message
 
 
-def _text(text: str) -> Wire:
+def _text(text: Wording) -> Wire:
     return {"type": "text", "text": text}
 
 

@@ -11,6 +11,7 @@ from meterway.protocols.chat.openai_chat.reasoning import encode_reasoning
 from meterway.protocols.chat.openai_chat.stops import encode_stop
 from meterway.protocols.chat.openai_chat.usage import encode_usage
 from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.errors import BadReplyError
 
 Wire: TypeAlias = dict[str, Any]
@@ -46,7 +47,7 @@ def _choice(choice: neutral.Choice) -> Wire:
 
 
 def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
-    texts: list[str] = []
+    texts: list[Wording] = []
     refusals: list[str] = []
     calls: list[Wire] = []
     rest: Wire = {}
@@ -69,7 +70,7 @@ def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
                 assert_never(part)
     message: Wire = {
         "role": "assistant",
-        "content": "".join(texts) if texts else None,
+        "content": joined(texts, "") if texts else None,
         "refusal": "".join(refusals) if refusals else None,
         "annotations": [],
     }
