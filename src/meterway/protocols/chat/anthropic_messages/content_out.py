@@ -22,6 +22,7 @@ from meterway.protocols.chat.wording import Wording, words_of
 
 Wire = dict[str, Any]
 _ID_BAD = re.compile(r"[^a-zA-Z0-9_-]")
+_USER, _ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
 _TEXT_TYPES = ("text/", "application/json")
 _EMPTY_OBJECT = msgspec.Raw(b"{}")
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -96,17 +97,14 @@ class _Turns:
     def add(self, message: neutral.Message) -> None:
         if message.name is not None:
             self._dropped.append(f"{message.path}.name")
-        match message.role:
-            case neutral.Role.USER:
-                self._add_user(message)
-            case neutral.Role.ASSISTANT:
-                turn = self._turn(neutral.Role.ASSISTANT)
-                for part in message.parts:
-                    turn.blocks += self._assistant_blocks(part)
-            case neutral.Role.SYSTEM:
-                self._add_system(message)
-            case _:
-                assert_never(message.role)
+        if message.role is _USER:
+            self._add_user(message)
+        elif message.role is _ASSISTANT:
+            turn = self._turn(_ASSISTANT)
+            for part in message.parts:
+                turn.blocks += self._assistant_blocks(part)
+        else:
+            self._add_system(message)
 
     def _turn(self, role: neutral.Role) -> _Turn:
         if not self._turns or self._turns[-1].role is not role:
@@ -114,7 +112,7 @@ class _Turns:
         return self._turns[-1]
 
     def _add_user(self, message: neutral.Message) -> None:
-        turn = self._turn(neutral.Role.USER)
+        turn = self._turn(_USER)
         for part in message.parts:
             if isinstance(part, neutral.ToolResult):
                 turn.results.append(self._tool_result(part))

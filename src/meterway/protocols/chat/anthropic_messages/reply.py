@@ -67,7 +67,7 @@ def decode_reply(body: bytes) -> neutral.Reply | neutral.Failed:
     except wire.UNREADABLE as error:
         raise _not_a_message(error) from None
     parts = [part for block in blocks if (part := _part(block)) is not None]
-    calls = any(isinstance(part, neutral.ToolCall) for part in parts)
+    calls = neutral.ToolCall in {type(part) for part in parts}
     if explanation := reply.stop_details and reply.stop_details.explanation:
         parts.append(neutral.Refusal(text=explanation))
     choice = neutral.Choice(

@@ -36,7 +36,6 @@ _KNOWN = frozenset({
     "top_k", "stop_sequences", "stream", "metadata", "thinking", "output_config", "output_format",
     "service_tier",
 })  # fmt: skip
-_TOOL_KNOBS = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
 
 
 def facts(body: RawObject) -> Facts:
@@ -118,19 +117,17 @@ def _tool(tool: wire.Tool, place: int, raws: msgspec.Raw, extra: Leftovers) -> n
         return neutral.BuiltinTool(kind=tool.type, raw=raw, path=path)
     if tool.name is None:
         raise required(f"{path}.name")
-    if not wire.given(tool.input_schema):
+    said, schema = tool.description, tool.input_schema
+    if not wire.given(schema):
         raise required(f"{path}.input_schema")
-    if not wire.is_object(tool.input_schema):
+    if not wire.is_object(schema):
         raise refused(f"{path}.input_schema", "Input should be a valid dictionary")
-    for knob in _TOOL_KNOBS:
-        value = getattr(tool, knob)
-        if value is not wire.NOTHING and wire.given(value):
-            extra[f"{path}.{knob}"] = value
-    said = tool.description
+    if not tool.is_plain():
+        extra |= {f"{path}.{knob}": value for knob, value in tool.knobs().items()}
     return neutral.FunctionTool(
         name=tool.name,
         description=wording_at(said, f"{path}.description") if wire.given(said) else None,
-        parameters=tool.input_schema,
+        parameters=schema,
         strict=tool.strict,
         cache=cache_mark(tool.cache_control),
         path=path,

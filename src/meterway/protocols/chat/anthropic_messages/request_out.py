@@ -134,6 +134,8 @@ def _add_sampling(
     thinking: Plan,
     dropped: list[str],
 ) -> None:
+    if sampling == neutral.Sampling(max_tokens=sampling.max_tokens):
+        return  # nothing was asked for, as is usual
     stops = [one for one in sampling.stop if one.strip()]
     if len(stops) < len(sampling.stop):
         dropped.append("stop")  # the API refuses sequences of white space alone

@@ -103,9 +103,28 @@ def _sum(*usages: Usage) -> Usage:
 
 def decode_usage(report: wire.Usage | None) -> Usage | None:
     """Read the usage of a whole reply."""
+    if report is not None and _is_plain(report):
+        return Usage(
+            input=max(report.input_tokens or 0, 0), output=max(report.output_tokens or 0, 0)
+        )
     tally = Tally()
     tally.add(report)
     return tally.usage()
+
+
+def _is_plain(report: wire.Usage) -> bool:
+    """Whether a report says how many tokens went in and came out, and nothing else."""
+    return (
+        report.input_tokens is not None
+        and report.output_tokens is not None
+        and not (
+            report.cache_read_input_tokens
+            or report.cache_creation_input_tokens
+            or report.cache_creation
+            or report.output_tokens_details
+            or report.iterations
+        )
+    )
 
 
 def encode_usage(usage: Usage | None, tier: str | None = None) -> dict[str, Any]:

@@ -88,6 +88,25 @@ class Tool(msgspec.Struct):
     eager_input_streaming: Raw = NOTHING
     input_examples: Raw = NOTHING
 
+    def is_plain(self) -> bool:
+        """Whether `knobs` has nothing to return, as is usual: what is absent is `NOTHING`."""
+        return (
+            self.allowed_callers
+            is self.defer_loading
+            is self.eager_input_streaming
+            is self.input_examples
+        )
+
+    def knobs(self) -> dict[str, Raw]:
+        """Return what only this API knows of a tool, by name."""
+        named = {
+            "allowed_callers": self.allowed_callers,
+            "defer_loading": self.defer_loading,
+            "eager_input_streaming": self.eager_input_streaming,
+            "input_examples": self.input_examples,
+        }
+        return {name: value for name, value in named.items() if given(value)}
+
 
 class ToolChoice(msgspec.Struct):
     """How tools may be used."""

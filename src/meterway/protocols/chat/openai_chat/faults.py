@@ -22,7 +22,7 @@ _WORDS = {
     "null": "null",
 }
 
-
+_NULL = msgspec.Raw(b"null")
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
@@ -46,7 +46,7 @@ def decode_at(raw: msgspec.Raw, kind: type[T], path: str) -> T:
 def optional(body: RawObject, key: str, kind: type[T]) -> T | None:
     """Decode the top-level field `key`, None where it is absent or null."""
     raw = body.get(key)
-    if raw is None or bytes(raw) == b"null":
+    if raw is None or raw == _NULL:
         return None
     return decode_at(raw, kind, key)
 

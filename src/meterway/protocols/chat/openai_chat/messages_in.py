@@ -18,6 +18,7 @@ from meterway.protocols.chat.openai_chat.reasoning import (
     text_of,
 )
 
+_USER = neutral.Role.USER
 _ROLES = "'system', 'developer', 'user', 'assistant', 'tool' and 'function'"
 
 
@@ -87,7 +88,7 @@ class _Reader:
             last = self.turns[-1]
             self.turns[-1] = msgspec.structs.replace(last, parts=last.parts + parts)
         else:
-            self._add(neutral.Role.USER, parts, message, path)
+            self._add(_USER, parts, message, path)
 
     def _take_result(self, message: wire.Message, call_id: str, path: str) -> None:
         content: list[neutral.Text | neutral.Image | neutral.Document] = []
@@ -101,7 +102,7 @@ class _Reader:
             last = self.turns[-1]
             self.turns[-1] = msgspec.structs.replace(last, parts=(*last.parts, result))
         else:
-            self.turns.append(neutral.Message(role=neutral.Role.USER, parts=(result,), path=path))
+            self.turns.append(neutral.Message(role=_USER, parts=(result,), path=path))
 
     def _take_assistant(self, message: wire.Message, path: str) -> None:
         parts: list[neutral.AnyPart] = list(
@@ -151,8 +152,9 @@ class _Reader:
         return neutral.ToolCall(id=id_, name=function.name, arguments=arguments, path=path)
 
     def _ends_with_results(self) -> bool:
-        last = self.turns[-1].parts[-1:] if self.turns else ()
-        return any(isinstance(part, neutral.ToolResult) for part in last)
+        if not self.turns or not self.turns[-1].parts:
+            return False
+        return isinstance(self.turns[-1].parts[-1], neutral.ToolResult)
 
     def _add(
         self,

@@ -56,6 +56,8 @@ def decode_texts(
     content: str | list[msgspec.Raw] | None, path: str, cache: neutral.CacheMark | None = None
 ) -> tuple[neutral.Text, ...]:
     """Read content that may hold text alone (system and developer messages)."""
+    if isinstance(content, str):
+        return (neutral.Text(text=content, path=path, cache=cache),)
     texts = []
     for part in decode_content(content, path, cache):
         if not isinstance(part, neutral.Text):

@@ -51,6 +51,7 @@ def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
     refusals: list[str] = []
     calls: list[Wire] = []
     rest: Wire = {}
+    thinks = False
     for part in parts:
         match part:
             case neutral.Text(text=text):
@@ -60,7 +61,7 @@ def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
             case neutral.ToolCall():
                 calls.append(_call(part))
             case neutral.Thinking() | neutral.RedactedThinking():
-                pass  # written below, from all parts at once
+                thinks = True  # written below, from all parts at once
             case neutral.Image():
                 rest.setdefault("images", []).append(_image(part))
             case neutral.Document() | neutral.Audio() | neutral.Foreign():
@@ -76,7 +77,9 @@ def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
     }
     if calls:
         message["tool_calls"] = calls
-    return message | encode_reasoning(parts) | rest
+    if thinks:
+        message |= encode_reasoning(parts)
+    return message | rest if rest else message
 
 
 def _call(part: neutral.ToolCall) -> Wire:

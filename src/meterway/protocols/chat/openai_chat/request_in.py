@@ -52,6 +52,18 @@ _KNOWN = frozenset(
         "stream_options",
     }
 )
+_TOOLS = frozenset({"tools", "functions", "tool_choice", "function_call"})
+_KNOBS: dict[str, Any] = {
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "seed": int,
+    "presence_penalty": float,
+    "frequency_penalty": float,
+    "logprobs": bool,
+    "top_logprobs": _Count,
+    "n": _Positive,
+}
 _FORMATS = "'text', 'json_object' and 'json_schema'"
 
 
@@ -59,7 +71,7 @@ def decode_request(body: RawObject) -> neutral.Request:
     """Read a whole request. Raises `InvalidRequestError` naming the JSON path at fault."""
     facts = read_facts(body)
     system, messages = decode_messages(body)
-    tools, choice = decode_tools(body)
+    tools, choice = decode_tools(body) if body.keys() & _TOOLS else ((), None)
     return neutral.Request(
         model=facts.model,
         messages=messages,
@@ -74,31 +86,18 @@ def decode_request(body: RawObject) -> neutral.Request:
         user=optional(body, "user", str),
         stream=facts.stream,
         include_usage=facts.stream and asks_for_usage(body),
-        extra={
-            key: raw for key, raw in body.items() if key not in _KNOWN and bytes(raw) != b"null"
-        },
+        extra={key: raw for key, raw in body.items() if key not in _KNOWN and raw != wire.NULL},
     )
 
 
 def _sampling(body: RawObject) -> neutral.Sampling:
+    limit = optional(body, "max_completion_tokens", _Positive)
     return neutral.Sampling(
-        max_tokens=_positive(body, "max_completion_tokens") or _positive(body, "max_tokens"),
-        temperature=optional(body, "temperature", float),
-        top_p=optional(body, "top_p", float),
-        top_k=optional(body, "top_k", int),
-        stop=_stop(body),
-        seed=optional(body, "seed", int),
-        presence_penalty=optional(body, "presence_penalty", float),
-        frequency_penalty=optional(body, "frequency_penalty", float),
-        logprobs=optional(body, "logprobs", bool),
-        top_logprobs=optional(body, "top_logprobs", _Count),
-        logit_bias=_object(body, "logit_bias"),
-        n=_positive(body, "n"),
+        max_tokens=limit or optional(body, "max_tokens", _Positive),
+        stop=_stop(body) if "stop" in body else (),
+        logit_bias=_object(body, "logit_bias") if "logit_bias" in body else None,
+        **{key: optional(body, key, _KNOBS[key]) for key in body if key in _KNOBS},
     )
-
-
-def _positive(body: RawObject, key: str) -> int | None:
-    return optional(body, key, _Positive)
 
 
 def _object(body: RawObject, key: str) -> msgspec.Raw | None:

@@ -4,8 +4,6 @@ OpenAI knows stop, length, tool_calls, content_filter and function_call
 (https://platform.openai.com/docs/api-reference/chat/object); other servers add their own words.
 """
 
-from typing import assert_never
-
 import msgspec
 
 from meterway.protocols.chat.neutral import StopReason
@@ -25,6 +23,16 @@ _REASONS = {
     "sensitive": StopReason.CONTENT_FILTER,
     "refusal": StopReason.REFUSAL,
     "stop_sequence": StopReason.STOP_SEQUENCE,
+}
+_WORDS = {
+    StopReason.END: "stop",
+    StopReason.STOP_SEQUENCE: "stop",
+    StopReason.PAUSE: "stop",
+    StopReason.LENGTH: "length",
+    StopReason.CONTEXT_WINDOW: "length",
+    StopReason.TOOL_CALLS: "tool_calls",
+    StopReason.CONTENT_FILTER: "content_filter",
+    StopReason.REFUSAL: "content_filter",
 }
 
 
@@ -57,16 +65,4 @@ def _sequence(matched: msgspec.Raw) -> str | None:
 
 def encode_stop(stop: StopReason, *, has_refusal: bool) -> str:
     """Return the `finish_reason` for `stop`; a refusal without text is a filtered reply."""
-    match stop:
-        case StopReason.END | StopReason.STOP_SEQUENCE | StopReason.PAUSE:
-            return "stop"
-        case StopReason.LENGTH | StopReason.CONTEXT_WINDOW:
-            return "length"
-        case StopReason.TOOL_CALLS:
-            return "tool_calls"
-        case StopReason.CONTENT_FILTER:
-            return "content_filter"
-        case StopReason.REFUSAL:
-            return "stop" if has_refusal else "content_filter"
-        case _:
-            assert_never(stop)
+    return "stop" if has_refusal and stop is StopReason.REFUSAL else _WORDS[stop]

@@ -75,10 +75,11 @@ def _take(part: int, whole: int) -> tuple[int, int]:
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
     """Write a usage object with both breakdowns."""
+    prompt, completion = usage.total_input, usage.total_output
     return {
-        "prompt_tokens": usage.total_input,
-        "completion_tokens": usage.total_output,
-        "total_tokens": usage.total_input + usage.total_output,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read,
             "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,

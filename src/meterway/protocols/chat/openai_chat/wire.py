@@ -18,7 +18,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 def given(value: Raw) -> bool:
     """Whether an optional raw value was sent and is not null."""
-    return value is not NULL and bytes(value) != b"null"
+    return value is not NULL and value != NULL
 
 
 def arguments_text(raw: Raw) -> str:
