@@ -7,6 +7,7 @@ import msgspec
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import RawObject
+from meterway.protocols.chat.wording import Wording, unread
 from meterway.protocols.errors import UnsupportedContentError
 
 T = TypeVar("T")
@@ -41,6 +42,12 @@ def decode_at(raw: msgspec.Raw, kind: type[T], path: str) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"'{path}' is not valid JSON: {error}.", param=path) from None
     return value
+
+
+def wording_at(raw: msgspec.Raw, path: str) -> Wording:
+    """Take a string without reading it. Raises `InvalidRequestError` where it is none."""
+    wording = unread(raw)
+    return decode_at(raw, str, path) if wording is None else wording
 
 
 def optional(body: RawObject, key: str, kind: type[T]) -> T | None:

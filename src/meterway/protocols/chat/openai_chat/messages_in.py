@@ -5,6 +5,8 @@ Tool messages that follow each other, and the nameless user message behind them,
 turn with the results first.
 """
 
+from typing import Any
+
 import msgspec
 
 from meterway.kit.json import RawObject
@@ -18,6 +20,8 @@ from meterway.protocols.chat.openai_chat.reasoning import (
     text_of,
 )
 
+_NO_TEXT = msgspec.Raw(b'""')
+_Calls: Any = list[wire.ToolCall] | None
 _USER = neutral.Role.USER
 _ROLES = "'system', 'developer', 'user', 'assistant', 'tool' and 'function'"
 
@@ -68,7 +72,7 @@ class _Reader:
                 raise refused(f"{path}.role", problem)
 
     def _take_system(self, message: wire.Message, path: str) -> None:
-        if message.content is None:
+        if not wire.given(message.content):
             raise required(f"{path}.content")
         mark = cache_mark(message.cache_control)
         texts = decode_texts(message.content, f"{path}.content", mark)
@@ -78,12 +82,12 @@ class _Reader:
             self.system += texts
 
     def _take_user(self, message: wire.Message, path: str) -> None:
-        if message.content is None:
+        if not wire.given(message.content):
             raise required(f"{path}.content")
-        if message.content == []:
-            raise refused(f"{path}.content", "empty array. Expected at least one part.")
         mark = cache_mark(message.cache_control)
         parts = decode_content(message.content, f"{path}.content", mark)
+        if not parts:
+            raise refused(f"{path}.content", "empty array. Expected at least one part.")
         if message.name is None and self._ends_with_results():
             last = self.turns[-1]
             self.turns[-1] = msgspec.structs.replace(last, parts=last.parts + parts)
@@ -113,7 +117,8 @@ class _Reader:
             )
         )
         mark = cache_mark(message.cache_control)
-        parts += decode_content(message.content or None, f"{path}.content", mark)
+        if message.content != _NO_TEXT:
+            parts += decode_content(message.content, f"{path}.content", mark)
         if message.refusal:
             parts.append(neutral.Refusal(text=message.refusal, path=f"{path}.refusal"))
         if wire.given(message.audio):
@@ -124,17 +129,27 @@ class _Reader:
 
     def _calls(self, message: wire.Message, path: str) -> list[neutral.AnyPart]:
         calls: list[neutral.AnyPart] = []
-        for place, raw in enumerate(message.tool_calls or ()):
-            calls.append(self._call(raw, f"{path}.tool_calls[{place}]"))
+        if message.tool_calls is not wire.NULL:
+            calls += self._tool_calls(message.tool_calls, f"{path}.tool_calls")
         if message.function_call is not None:
             id_ = f"call_{path.removeprefix('messages[').removesuffix(']')}"
             calls.append(self._function(message.function_call, id_, f"{path}.function_call"))
         return calls
 
-    def _call(self, raw: msgspec.Raw, path: str) -> neutral.ToolCall | neutral.Foreign:
-        call = decode_at(raw, wire.ToolCall, path)
-        if call.type not in {None, "function"}:
-            return neutral.Foreign(kind=f"{call.type} tool call", raw=raw, path=path)
+    def _tool_calls(self, raw: msgspec.Raw, path: str) -> list[neutral.AnyPart]:
+        calls: list[neutral.AnyPart] = []
+        listed: list[wire.ToolCall] | None = decode_at(raw, _Calls, path)
+        for place, call in enumerate(listed or ()):
+            where = f"{path}[{place}]"
+            if call.type in {None, "function"}:
+                calls.append(self._call(call, where))
+            else:
+                foreign = decode_at(raw, list[msgspec.Raw], path)[place]
+                kind = f"{call.type} tool call"
+                calls.append(neutral.Foreign(kind=kind, raw=foreign, path=where))
+        return calls
+
+    def _call(self, call: wire.ToolCall, path: str) -> neutral.ToolCall:
         if call.id is None:
             raise required(f"{path}.id")
         if call.function is None:

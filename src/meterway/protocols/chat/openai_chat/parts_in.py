@@ -1,28 +1,30 @@
 """Content parts of a client's messages, read into the neutral form."""
 
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.faults import decode_at, refused, required
+from meterway.protocols.chat.wording import unread
 
 T = TypeVar("T")
+_Content: Any = str | list[msgspec.Raw] | None
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
 _MEDIA_TYPES = {"pdf": "application/pdf", "txt": "text/plain", "md": "text/plain"}
 
 
 def decode_content(
-    content: str | list[msgspec.Raw] | None, path: str, cache: neutral.CacheMark | None = None
+    content: msgspec.Raw, path: str, cache: neutral.CacheMark | None = None
 ) -> tuple[neutral.UserPart | neutral.Refusal, ...]:
     """Read a message's content; `cache` is the message's own mark, which its last part takes."""
-    if content is None:
-        return ()
-    if isinstance(content, str):
-        return (neutral.Text(text=content, path=path, cache=cache),)
-    parts = [decode_part(raw, f"{path}[{place}]") for place, raw in enumerate(content)]
+    text = unread(content)
+    if text is not None:
+        return (neutral.Text(text=text, path=path, cache=cache),)
+    raws: list[msgspec.Raw] | None = decode_at(content, _Content, path)
+    parts = [decode_part(raw, f"{path}[{place}]") for place, raw in enumerate(raws or ())]
     if parts and cache is not None:
         parts[-1] = msgspec.structs.replace(parts[-1], cache=cache)
     return tuple(parts)
@@ -53,11 +55,9 @@ def decode_part(raw: msgspec.Raw, path: str) -> neutral.UserPart | neutral.Refus
 
 
 def decode_texts(
-    content: str | list[msgspec.Raw] | None, path: str, cache: neutral.CacheMark | None = None
+    content: msgspec.Raw, path: str, cache: neutral.CacheMark | None = None
 ) -> tuple[neutral.Text, ...]:
     """Read content that may hold text alone (system and developer messages)."""
-    if isinstance(content, str):
-        return (neutral.Text(text=content, path=path, cache=cache),)
     texts = []
     for part in decode_content(content, path, cache):
         if not isinstance(part, neutral.Text):

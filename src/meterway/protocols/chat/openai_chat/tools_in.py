@@ -7,7 +7,13 @@ import msgspec
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import decode_at, optional, refused, required
+from meterway.protocols.chat.openai_chat.faults import (
+    decode_at,
+    optional,
+    refused,
+    required,
+    wording_at,
+)
 from meterway.protocols.chat.openai_chat.parts_in import cache_mark
 
 _Choice: Any = str | wire.ToolChoice
@@ -20,12 +26,12 @@ def decode_tools(
 ) -> tuple[tuple[neutral.Tool, ...], neutral.ToolChoice | None]:
     """Return the tools and the choice; a choice among allowed tools leaves the others out."""
     tools = [
-        _tool(raw, f"tools[{place}]")
-        for place, raw in enumerate(optional(body, "tools", list[msgspec.Raw]) or ())
+        _tool(tool, f"tools[{place}]", place, body)
+        for place, tool in enumerate(optional(body, "tools", list[wire.Tool]) or ())
     ]
     functions = optional(body, "functions", list[wire.ToolFunction])
     for place, function in enumerate(functions or ()):
-        tools.append(_function(function, None, f"functions[{place}]"))
+        tools.append(_function(function, None, f"functions[{place}]", f"functions[{place}]"))
     raw = body.get("tool_choice", wire.NULL)
     if wire.given(raw):
         return _choose(raw, tuple(tools))
@@ -33,21 +39,22 @@ def decode_tools(
     return tuple(tools), _function_choice(raw) if wire.given(raw) else None
 
 
-def _tool(raw: msgspec.Raw, path: str) -> neutral.Tool:
-    tool = decode_at(raw, wire.Tool, path)
+def _tool(tool: wire.Tool, path: str, place: int, body: RawObject) -> neutral.Tool:
     if tool.type != "function":
+        raw = decode_at(body["tools"], list[msgspec.Raw], "tools")[place]
         return neutral.BuiltinTool(kind=tool.type, raw=raw, path=path)
     if tool.function is None:
         raise required(f"{path}.function")
-    return _function(tool.function, tool.cache_control, path)
+    return _function(tool.function, tool.cache_control, path, f"{path}.function")
 
 
 def _function(
-    function: wire.ToolFunction, control: wire.CacheControl | None, path: str
+    function: wire.ToolFunction, control: wire.CacheControl | None, path: str, where: str
 ) -> neutral.FunctionTool:
+    said = function.description
     return neutral.FunctionTool(
         name=function.name,
-        description=function.description,
+        description=wording_at(said, f"{where}.description") if wire.given(said) else None,
         parameters=function.parameters if wire.given(function.parameters) else None,
         strict=function.strict,
         cache=cache_mark(control or function.cache_control),

@@ -104,10 +104,10 @@ class Message(msgspec.Struct):
     """One message of a request."""
 
     role: str
-    content: str | list[Raw] | None = None
+    content: Raw = NULL
     name: str | None = None
     refusal: str | None = None
-    tool_calls: list[Raw] | None = None
+    tool_calls: Raw = NULL
     tool_call_id: str | None = None
     function_call: Function | None = None
     reasoning_content: str | None = None
@@ -121,7 +121,7 @@ class ToolFunction(msgspec.Struct):
     """The definition of a function tool."""
 
     name: str
-    description: str | None = None
+    description: Raw = NULL
     parameters: Raw = NULL
     strict: bool | None = None
     cache_control: CacheControl | None = None
