@@ -121,6 +121,12 @@ def test_service_and_multipliers_count():
         worst_case(Sizes(1), PLAIN, service="priority")
 
 
+def test_a_price_for_each_call_is_held_too():
+    rates = resolve(Tariff(rates=Rates(input=0), units={"request": 5_000_000}))
+
+    assert worst_case(Sizes(10), rates) == 5_000_000
+
+
 def test_what_is_free_holds_nothing():
     assert worst_case(Sizes(10**6, images=9), resolve(FREE)) == 0
 

@@ -237,6 +237,12 @@ def test_nobody_pays_for_more_than_was_asked_and_served(asked, told, charged):
     assert service_of(resolve(tariff), asked, told) == charged
 
 
+def test_a_price_for_each_call_adds_to_that_of_its_tokens():
+    tariff = Tariff(rates=Rates(input=USD), units={"request": 5_000_000, "web_search": 7})
+
+    assert price(Usage(input=10), resolve(tariff), (2 * PPM,)) == 2 * (5_000_000 + 10_000)
+
+
 def test_multipliers_apply_to_the_sum_and_round_once():
     """A third, three times: rounding at each step would lose or win a nano-dollar."""
     usage, rates = Usage(input=10), resolve(Tariff(rates=Rates(input=150_000)))

@@ -1,6 +1,7 @@
 """Tariffs as values: what each class of usage costs, and what changes that."""
 
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -43,8 +44,8 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `tiers` ascend by `above`. `services` gives factors in `PPM` by service tier (`batch`,
     `flex`, `priority`); one that is missing has no price, and calls for it are refused. `units`
-    gives nano-dollars for things counted one by one (`image`, `character`, `second`, `search`,
-    `megabyte_month`, `web_search`).
+    gives nano-dollars for things counted one by one (`request`, `image`, `character`, `second`,
+    `search`, `megabyte_month`, `web_search`).
     """
 
     rates: Rates
@@ -76,10 +77,14 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """A tariff made ready to multiply with: its steps ascend, and the first is above -1."""
+    """A tariff made ready to multiply with: its steps ascend, and the first is above -1.
+
+    `request` is in nano-dollars a call, whatever it reads and writes.
+    """
 
     steps: tuple[Step, ...]
     services: Mapping[str, int]
+    request: Nanos
 
 
 def resolve(tariff: Tariff) -> Resolved:
@@ -92,7 +97,7 @@ def resolve(tariff: Tariff) -> Resolved:
         most_media = max(most_media, most_in, *flat[4:6])
         most_out = max(most_out, *flat[6:])
         steps.append(Step(tier.above, flat, most_in, most_media, most_out))
-    return Resolved(tuple(steps), dict(tariff.services))
+    return Resolved(tuple(steps), dict(tariff.services), tariff.units.get("request", 0))
 
 
 def _flat(rates: Rates) -> Flat:
@@ -121,6 +126,14 @@ class Origin(StrEnum):
     OPERATOR = "operator"
 
 
+class Kind(StrEnum):
+    """What a multiplier is for: a model, a tier of membership, or a billing channel."""
+
+    MODEL = "model"
+    TIER = "tier"
+    BILLING = "billing"
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the price book. `id` is what receipts name; 0 is `FREE` without a row.
 
@@ -133,3 +146,24 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     tariff: Tariff
     origin: Origin
     source: str
+
+
+class NewPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator says a model costs, from `effective_at` on, or from now where it is None."""
+
+    model: str
+    tariff: Tariff
+    effective_at: float | None = None
+    source: str = "operator"
+
+
+class Seed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A list price that ships with the product.
+
+    `begins` is a day such as "2027-01-01", 0:00 UTC, where the vendor announced it; None is now.
+    """
+
+    model: str
+    tariff: Tariff
+    source: str
+    begins: date | None = None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from meterway.catalog.tariffs import Resolved
+from meterway.catalog.tariffs import PPM, Resolved
 from meterway.catalog.types import Model
 from meterway.kit.money import Nanos
 from meterway.metering.pricing import factor_of, rounded
@@ -56,6 +56,7 @@ def worst_case(  # noqa: PLR0913 - the facts of a request, each by its name
             step = later
     has_media = sizes.text is None or sizes.images or sizes.documents or sizes.sounds
     amount = read * (step.media if has_media else step.input) + written * step.output
+    amount += rates.request * PPM
     return rounded(amount, factor_of(rates, service), multipliers)
 
 

@@ -29,7 +29,8 @@ def price(
     steps = rates.steps
     step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
     factor = PPM if service is None else factor_of(rates, service)
-    return rounded(sum(map(mul, counts, step.flat)), factor, multipliers)
+    total = sum(map(mul, counts, step.flat), rates.request * PPM)
+    return rounded(total, factor, multipliers)
 
 
 def step_of(rates: Resolved, read: int) -> Step:
