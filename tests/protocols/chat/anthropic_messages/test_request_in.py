@@ -26,6 +26,10 @@ def test_facts_name_model_stream_and_tier():
     assert facts.include_usage
 
 
+def test_facts_name_the_longest_answer_allowed():
+    assert ANTHROPIC_MESSAGES.facts(body(max_tokens=77)).max_tokens == 77
+
+
 @pytest.mark.parametrize("name", ["model", "max_tokens", "messages"])
 def test_a_missing_field_is_named_as_the_vendor_names_it(name):
     with pytest.raises(InvalidRequestError) as refusal:
