@@ -31,6 +31,8 @@ leases = Table(
     Column("budget_id", Id, ForeignKey("budgets.id"), nullable=False),
     Column("journal_id", Id, ForeignKey("journals.id"), nullable=False),
     Column("remaining", BigInteger, nullable=False),
+    Column("turn", BigInteger, nullable=False),
     PrimaryKeyConstraint("budget_id", "journal_id"),
 )
-"""What a worker may still spend, what it spent and is not posted yet included."""
+"""What a worker may still spend, what it spent and is not posted yet included. `turn` numbers the
+worker's own changes: one whose commit got lost looks here whether it happened."""

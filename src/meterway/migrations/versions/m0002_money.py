@@ -113,6 +113,7 @@ def _budgets() -> None:
         sa.Column("budget_id", _ID, nullable=False),
         sa.Column("journal_id", _ID, nullable=False),
         sa.Column("remaining", sa.BigInteger(), nullable=False),
+        sa.Column("turn", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["budget_id"], ["budgets.id"], name=op.f("fk_leases_budget_id_budgets")
         ),

@@ -1,0 +1,85 @@
+"""What a worker's memory knows of its leases, and the holds that calls have on them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from meterway.kit.money import Nanos
+from meterway.ledger.budgets.types import Budget, Takes
+
+
+class Doubt(NamedTuple):
+    """A change whose commit got lost: it happened, or it did not."""
+
+    turn: int
+    amount: Nanos
+    giving: bool
+
+    def owed(self, turn: int | None) -> Nanos:
+        """Return what memory may trust again, where `turn` is the lease's last change or None.
+
+        A grant nobody trusted was not spent, so its lease is there if it happened. A return that
+        did not happen left its amount, so its lease is there if it did not.
+        """
+        if self.giving:
+            return self.amount if turn is not None and turn < self.turn else 0
+        return self.amount if turn is not None and turn >= self.turn else 0
+
+
+class Room:
+    """What one lease still has: `idle` for anybody, `held` by open holds.
+
+    The database's `remaining` is never below their sum, whatever failed.
+    """
+
+    __slots__ = ("budget", "budget_id", "doubt", "held", "idle", "lock", "since", "touched")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.budget_id = 0
+        self.idle: Nanos = 0
+        self.held: Nanos = 0
+        self.touched = True
+        self.since = 0.0
+        self.doubt: Doubt | None = None
+        self.lock = asyncio.Lock()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known here that must be remembered."""
+        return not (self.idle or self.held or self.doubt or self.lock.locked())
+
+
+class Taken:
+    """A hold: the same amount of every budget of a call. It ends by `close` or `release`."""
+
+    __slots__ = ("_rooms", "amount")
+
+    def __init__(self, rooms: Sequence[Room], amount: Nanos) -> None:
+        self._rooms: Sequence[Room] | None = rooms
+        self.amount = amount
+
+    def close(self, spent: Nanos) -> tuple[Takes, Nanos]:
+        """End the hold with a price; return what the leases cover of it, and the rest.
+
+        More than was held is covered by what all the leases still have. Raises `RuntimeError`
+        where the hold ended before.
+        """
+        rooms, amount = self._rooms, self.amount
+        if rooms is None or spent < 0:
+            raise RuntimeError("a hold ends once, with a price that is not negative")
+        self._rooms = None
+        covered = spent
+        if spent > amount:
+            covered = min(spent, amount + min([room.idle for room in rooms], default=0))
+        for room in rooms:
+            room.held -= amount
+            room.idle += amount - covered
+            room.touched = True
+        takes = tuple([(room.budget_id, covered) for room in rooms]) if covered else ()
+        return takes, spent - covered
+
+    def release(self) -> None:
+        """End the hold without a price; does nothing where it ended before."""
+        if self._rooms is not None:
+            self.close(0)
