@@ -1,0 +1,117 @@
+"""Reading a journal that somebody may be writing, and taking over one whose worker is gone."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from meterway.ledger.journal import layout
+from meterway.ledger.journal.layout import END_MARK, HEADER, MAGIC, MAX_RECORD, START
+from meterway.ledger.journal.types import Cursor
+
+BEGINNING: Final = Cursor(1, START)
+_BLOCK = 64 * 1024
+
+
+class JournalReader:
+    """One journal from a cursor on.
+
+    Reading stops at the first record that is not whole. While the worker lives it may be in the
+    middle of copying it, and a later reading finds it; when it is gone, that is the end.
+    """
+
+    def __init__(self, folder: Path, cursor: Cursor = BEGINNING) -> None:
+        self.folder = folder
+        self.cursor = cursor
+        self._file: int | None = None
+        self._number = 0
+        self._lock: int | None = None
+
+    @property
+    def is_mine(self) -> bool:
+        """Say whether the journal was taken over: nobody writes it any more."""
+        return self._lock is not None
+
+    def read(self, limit: int) -> list[tuple[bytes, Cursor]]:
+        """Return at most `limit` records, each with the cursor behind it, and move behind them.
+
+        Raises `OSError` where the disk fails.
+        """
+        found: list[tuple[bytes, Cursor]] = []
+        while len(found) < limit:
+            before = self.cursor
+            self._parse(self._block(), limit, found)
+            if self.cursor == before:
+                break
+        return found
+
+    def back_to(self, cursor: Cursor) -> None:
+        """Read from there again."""
+        self.cursor = cursor
+
+    def take_over(self) -> bool:
+        """Try to hold the journal for good; False while its worker lives, paused or not."""
+        if self._lock is None:
+            self._lock = layout.lock(self.folder)
+        return self._lock is not None
+
+    def drop_posted(self, cursor: Cursor) -> None:
+        """Delete the segments that lie wholly before `cursor`."""
+        for number in range(cursor.segment - 1, 0, -1):
+            try:
+                layout.segment_path(self.folder, number).unlink()
+            except FileNotFoundError:
+                return
+
+    def remove(self) -> None:
+        """Delete a journal that was taken over."""
+        shutil.rmtree(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._lock is not None:
+            layout.unlock(self._lock)
+            self._lock = None
+
+    def _block(self) -> bytes:
+        """Return what lies at the cursor; nothing where there is no such segment (yet)."""
+        if self._file is None or self._number != self.cursor.segment:
+            self._open(self.cursor.segment)
+        if self._file is None:
+            return b""
+        return os.pread(self._file, _BLOCK, self.cursor.position)
+
+    def _open(self, number: int) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        with suppress(FileNotFoundError):
+            file = os.open(layout.segment_path(self.folder, number), os.O_RDONLY)
+            if os.pread(file, START, 0) == MAGIC:
+                self._file, self._number = file, number
+            else:
+                os.close(file)
+
+    def _parse(self, block: bytes, limit: int, found: list[tuple[bytes, Cursor]]) -> None:
+        """Take whole records off a block, at most up to the end of a segment."""
+        segment, start = self.cursor
+        at = 0
+        while len(found) < limit and at + HEADER.size <= len(block):
+            length, crc = HEADER.unpack_from(block, at)
+            at += HEADER.size
+            if not 0 < length <= MAX_RECORD:
+                if block[at - HEADER.size : at] == END_MARK:
+                    self.cursor = Cursor(segment + 1, START)
+                return
+            record = block[at : at + length]
+            if len(record) != length or crc32(record, length) != crc:
+                return
+            at += length
+            self.cursor = Cursor(segment, start + at)
+            found.append((record, self.cursor))

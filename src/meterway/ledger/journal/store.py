@@ -1,0 +1,71 @@
+"""The SQL of journals."""
+
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterway.db.metadata import to_millis
+from meterway.ledger.journal.tables import journals
+from meterway.ledger.journal.types import Cursor, Registered
+
+
+async def add(tx: AsyncConnection, name: str, place: str, cursor: Cursor, at: float) -> int:
+    """Insert a journal and return its number."""
+    values = {
+        "name": name,
+        "place": place,
+        "segment": cursor.segment,
+        "position": cursor.position,
+        "opened_at": to_millis(at),
+    }
+    added: int = (
+        await tx.execute(insert(journals).values(values).returning(journals.c.id))
+    ).scalar_one()
+    return added
+
+
+async def named(connection: AsyncConnection, names: list[str]) -> list[Registered]:
+    """Return the journals of these names."""
+    query = select(journals).where(journals.c.name.in_(names))
+    return [_registered(row) for row in await connection.execute(query)]
+
+
+async def unclosed(connection: AsyncConnection) -> list[Registered]:
+    """Return the journals that may hold leases, oldest first."""
+    query = select(journals).where(journals.c.closed_at.is_(None)).order_by(journals.c.id)
+    return [_registered(row) for row in await connection.execute(query)]
+
+
+async def move(tx: AsyncConnection, journal_id: int, before: Cursor, after: Cursor) -> bool:
+    """Change an open journal's position; False where it was not where it was thought to be."""
+    query = (
+        update(journals)
+        .where(
+            journals.c.id == journal_id,
+            journals.c.segment == before.segment,
+            journals.c.position == before.position,
+            journals.c.closed_at.is_(None),
+        )
+        .values(segment=after.segment, position=after.position)
+    )
+    return (await tx.execute(query)).rowcount == 1
+
+
+async def close(tx: AsyncConnection, journal_id: int, at: float) -> bool:
+    """Close a journal; False where it was closed."""
+    query = (
+        update(journals)
+        .where(journals.c.id == journal_id, journals.c.closed_at.is_(None))
+        .values(closed_at=to_millis(at))
+    )
+    return (await tx.execute(query)).rowcount == 1
+
+
+def _registered(row: Row[*tuple[object, ...]]) -> Registered:
+    facts = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row by column
+    return Registered(
+        id=facts[journals.c.id],
+        name=facts[journals.c.name],
+        place=facts[journals.c.place],
+        cursor=Cursor(facts[journals.c.segment], facts[journals.c.position]),
+        is_closed=facts[journals.c.closed_at] is not None,
+    )
