@@ -43,7 +43,6 @@ _OFFLINE = (
     "meterway.accounts",
     "meterway.bench",
     "meterway.cli",
-    "meterway.keys",
     "meterway.kit.crypto",
     "meterway.kit.secret_file",
     "meterway.processes",

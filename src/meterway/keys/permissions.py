@@ -1,8 +1,12 @@
 """What a key may do: a pure question over the names on its list."""
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from meterway.keys.errors import UnknownPermissionError
+
+CAPABILITIES: Final = frozenset({"file-v1"})
+"""What a key may be allowed besides models and their families."""
 
 
 def allows(
@@ -34,6 +38,7 @@ def checked(names: Iterable[str], known: Collection[str]) -> frozenset[str] | No
     if unknown:
         raise UnknownPermissionError(
             f"Unknown permissions: {', '.join(unknown)}. Use names of models, model families or "
-            "capabilities; an empty list allows everything."
+            "capabilities; an empty list allows everything.",
+            param="permissions",
         )
     return asked or None

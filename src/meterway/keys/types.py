@@ -1,6 +1,10 @@
 """Keys as values, and how much of one may be shown."""
 
+from typing import NamedTuple
+
 import msgspec
+
+from meterway.kit.money import Nanos
 
 _HEAD, _TAIL, _LEAST = 5, 4, 16
 
@@ -8,7 +12,9 @@ _HEAD, _TAIL, _LEAST = 5, 4, 16
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it is stored, without its text; times are in seconds since the epoch.
 
-    `shown` is the masked text, `sk-ab***8336`. `permissions` None means everything.
+    `shown` is the masked text, `sk-ab***8336`. `permissions` None means everything. `max_fee` is
+    what it may spend in all, 0 being no bound; `used_fee` and `used_times` are what ended calls
+    cost and how many there were, `used_at` when the last one ended. A deleted key keeps its row.
     """
 
     id: int
@@ -21,10 +27,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     created_at: float
     default_model: str | None
+    max_fee: Nanos
+    used_fee: Nanos
+    used_times: int
+    used_at: float | None
+    deleted_at: float | None
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be made; empty `permissions` allow everything."""
+    """A key to be made; empty `permissions` allow everything, `max_fee` 0 any amount."""
 
     user_id: int
     remark: str = ""
@@ -32,6 +43,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     is_admin: bool = False
     expires_at: float | None = None
     default_model: str | None = None
+    max_fee: Nanos = 0
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,6 +53,16 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     permissions: frozenset[str] | msgspec.UnsetType = msgspec.UNSET
     expires_at: float | msgspec.UnsetType | None = msgspec.UNSET
     default_model: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_fee: Nanos | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Use(NamedTuple):
+    """What ended calls of one key add up to; `last_at` is when the last ended, in seconds."""
+
+    calls: int
+    fee: Nanos
+    last_at: float
 
 
 def masked(token: str) -> str:
