@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from meterway.settings.sources import PREFIX, Environment, SettingsError, read_file
 
 MEBIBYTE = 1024 * 1024
-DATABASE_NAME, SECRET_NAME = "meterway.db", "secret"
+DATABASE_NAME, SECRET_NAME, JOURNALS_NAME = "meterway.db", "secret", "journals"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Bytes = Annotated[int, Field(gt=0)]
@@ -173,6 +173,11 @@ class Settings(BaseSettings):
     def database_file(self) -> Path:
         """Where the database lies while no other is named."""
         return self.data / DATABASE_NAME
+
+    @property
+    def journals(self) -> Path:
+        """Where workers journal what their calls cost; one machine's alone."""
+        return self.data / JOURNALS_NAME
 
     @property
     def secret_path(self) -> Path:
