@@ -48,6 +48,43 @@ class ChannelTable(BaseModel):
     idle_timeout: Seconds | None = Field(None, description="Seconds between two bytes.")
 
 
+Most = Annotated[int, Field(ge=0, le=1_000_000_000)]
+MostAtOnce = Annotated[int, Field(ge=0, le=60_000)]
+
+
+class TierTable(BaseModel):
+    """One `[limits.TIER]` table of the settings file: what each of its users may do, and more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rpm: Most = Field(0, description="Paid calls a minute of one user.")
+    tpm: Most = Field(0, description="Tokens a minute of one user, input and output.")
+    concurrency: MostAtOnce = Field(0, description="Paid calls of one user at once.")
+    key_rpm: Most = Field(0, description="Paid calls a minute of one key.")
+    key_tpm: Most = Field(0, description="Tokens a minute of one key.")
+    key_concurrency: MostAtOnce = Field(0, description="Paid calls of one key at once.")
+    total_rpm: Most = Field(0, description="Paid calls a minute of all users of the tier.")
+    total_tpm: Most = Field(0, description="Tokens a minute of all users of the tier.")
+    total_concurrency: MostAtOnce = Field(0, description="Paid calls of the tier at once.")
+    count_rpm: Most = Field(0, description="Token counts a minute of one user.")
+
+
+# Generous: they stop a loop that ran away, not a person at work. Nothing limits `admin`, which is
+# how postpaid administrators are treated.
+TIERS = {
+    "admin": TierTable.model_validate({}),
+    "normal": TierTable.model_validate(
+        {"rpm": 600, "tpm": 10_000_000, "concurrency": 100, "count_rpm": 3_000}
+    ),
+    "VIP": TierTable.model_validate(
+        {"rpm": 3_000, "tpm": 50_000_000, "concurrency": 300, "count_rpm": 10_000}
+    ),
+    "PREMIUM": TierTable.model_validate(
+        {"rpm": 6_000, "tpm": 100_000_000, "concurrency": 500, "count_rpm": 20_000}
+    ),
+}
+
+
 class Settings(BaseSettings):
     """The settings of one process; times are in seconds, sizes in bytes.
 
@@ -102,6 +139,10 @@ class Settings(BaseSettings):
     head_count: int = Field(128, gt=0, description="Most headers of a request; more is 431.")
     head_timeout: Seconds = Field(10.0, description="Time for a request's head to arrive.")
     body_idle_timeout: Seconds = Field(30.0, description="Longest silence within a body.")
+
+    limits: dict[Literal["admin", "normal", "VIP", "PREMIUM"], TierTable] = Field(
+        {}, description="Limits by membership tier; what a table leaves out stays as it was."
+    )
 
     connect_timeout: Seconds = Field(10.0, description="Time to connect to an upstream.")
     first_byte_timeout: Seconds = Field(600.0, description="Time to an upstream's first byte.")
@@ -161,6 +202,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @property
+    def tiers(self) -> dict[str, TierTable]:
+        """The limits of every tier: the built-in ones, changed by what `limits` says; 0 is none."""
+        given = {str(name): table for name, table in self.limits.items()}
+        return {
+            name: table.model_copy(update=given[name].model_dump(exclude_unset=True))
+            if name in given
+            else table
+            for name, table in TIERS.items()
+        }
 
     @property
     def database(self) -> str:
@@ -238,4 +290,13 @@ def _sentences(error: ValidationError) -> list[str]:
     return sentences
 
 
-__all__ = ["PREFIX", "ChannelTable", "Settings", "SettingsError", "default_data", "load"]
+__all__ = [
+    "PREFIX",
+    "TIERS",
+    "ChannelTable",
+    "Settings",
+    "SettingsError",
+    "TierTable",
+    "default_data",
+    "load",
+]
