@@ -196,6 +196,29 @@ async def test_a_debt_delays_the_next_but_not_for_ever(counts):
     assert await admitted(counts, bounds, 1, NOW + refused.wait) == 1
 
 
+async def test_other_workers_learn_of_a_correction_a_moment_later(counts, path):
+    other, bounds = SharedCounts(path, 1), [user(1, tokens=10)]
+    await counts.take(bounds, 1, NOW)
+    counts.charge(bounds, 5, NOW)
+    counts.charge(bounds, 4, NOW)
+
+    before = await admitted(other, bounds, 1)
+    counts.flush()
+
+    assert before == 1
+    assert await admitted(other, bounds, 1) == 0
+    other.close()
+
+
+async def test_what_was_due_when_a_worker_closes_is_counted(counts, path):
+    other, bounds = SharedCounts(path, 1), [user(1, tokens=10)]
+    other.charge(bounds, 10, NOW)
+
+    other.close()
+
+    assert await admitted(counts, bounds, 1) == 0
+
+
 async def test_an_absurd_estimate_owes_no_more_than_that_either(counts):
     bounds = [user(1, tokens=1)]
     await counts.take(bounds, 10**12, NOW)

@@ -148,6 +148,7 @@ class Limiter:
     def __init__(self, counts: Counts, clock: Clock) -> None:
         self._counts = counts
         self._clock = clock
+        self._monotonic = clock.monotonic
 
     async def admit(self, bounds: Sequence[Bound], tokens: int = 0) -> Admission:
         """Count a call against all of `bounds`, or raise `RateLimitedError` and count nothing.
@@ -157,7 +158,7 @@ class Limiter:
         tokens = tokens or 1
         if not bounds:
             return Admission(self._counts, self._clock, bounds, _NOTHING, tokens, False)
-        taken = await self._counts.take(bounds, tokens, _now(self._clock))
+        taken = await self._counts.take(bounds, tokens, int(self._monotonic() * SECOND))
         if taken.refused is not None:
             raise _refused(taken, taken.refused, self._clock.now())
         return Admission(self._counts, self._clock, bounds, taken, tokens)

@@ -12,6 +12,7 @@ be a call or two off, and no cell changes its subject. Running calls need no loc
 each worker writes its own column alone; when a worker dies its whole column is zeroed.
 """
 
+import asyncio
 import fcntl
 import mmap
 import os
@@ -29,11 +30,12 @@ _HEAD = struct.Struct("@8sII")  # magic, cells, columns
 _HEAD_SIZE = 64
 _WAYS = 16  # cells per group
 _CELL = struct.Struct("@QQQ")  # number, arrival times for requests and tokens; its row follows
-_TIMES, _TIMES_AT = struct.Struct("@QQ"), 8
+_TIMES, _TIMES_AT, _ROW_AT = struct.Struct("@QQ"), 8, _CELL.size
 _read, _write = _CELL.unpack_from, _TIMES.pack_into
 _REMEMBERED = 100_000  # cells a worker remembers
 _PATIENCE = 20_000  # tries at the lock before its holder counts as stopped: tens of milliseconds
 _IMPATIENCE = 50  # tries while it does
+_SOON = 0.05  # seconds; how late other workers may learn of a correction
 _NOWHERE = 0  # as the place of a cell, a place being where in the file it begins
 
 
@@ -71,6 +73,9 @@ class SharedCounts:
         self._row = struct.Struct(f"@{self._columns}H").unpack_from
         self._halves = memoryview(self._map).cast("H")
         self._places: dict[int, int] = {}
+        self._due: dict[int, tuple[Bound, int]] = {}  # corrections not counted yet
+        self._last = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._lock = partial(fcntl.flock, self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._unlock = partial(fcntl.flock, self._file, fcntl.LOCK_UN)
         self._patience = self._tries = patience
@@ -79,7 +84,10 @@ class SharedCounts:
             self.forget(column)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Count what is due, and let go of the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.flush()
         self._halves.release()
         self._map.close()
         os.close(self._file)
@@ -93,17 +101,35 @@ class SharedCounts:
         """Count a request of `tokens` tokens against all of `bounds`, or against none."""
         held = self._enter()
         try:
+            if self._due:
+                self._correct(now, held)
             return self._decide(bounds, tokens, now, held)
         finally:
             if held:
                 self._unlock()
 
     def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
-        """Count `tokens` more, or where negative fewer, whether they are allowed or not."""
+        """Count `tokens` more, or where negative fewer, whether they are allowed or not.
+
+        It is done before this worker's next decision, which has the lock anyway, or in 50 ms.
+        Needs a running event loop.
+        """
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SOON, self.flush)
+        self._last = now
+        for bound in bounds:
+            number = bound.figures[0]
+            _, known = self._due.get(number, (bound, 0))
+            self._due[number] = (bound, known + tokens)
+
+    def flush(self) -> None:
+        """Count what is due."""
+        self._timer = None
+        if not self._due:
+            return
         held = self._enter()
         try:
-            for bound in bounds:
-                self._charge(bound, tokens, now, held)
+            self._correct(self._last, held)
         finally:
             if held:
                 self._unlock()
@@ -141,7 +167,7 @@ class SharedCounts:
                         return self._refused(bounds, tokens, now)
                     owed = min(owed, now + LONGEST)
             if most:
-                if sum(self._row(content, place + _CELL.size)) >= most:
+                if sum(self._row(content, place + _ROW_AT)) >= most:
                     return self._refused(bounds, tokens, now)
                 counts.append((place >> 1) + self._mine)
             marks.append((bound, arrival, owed, place))
@@ -164,25 +190,26 @@ class SharedCounts:
                 arrival = owed = now
                 _write(self._map, place + _TIMES_AT, arrival, owed)
             marks.append((bound, max(arrival, now), max(owed, now), place))
-            running = sum(self._row(self._map, place + _CELL.size))
+            running = sum(self._row(self._map, place + _ROW_AT))
             reasons += _reasons(marks[-1], running, tokens, now)
         worst = max(reasons, key=lambda reason: reason.wait, default=None)
         return Taken(now, marks, refused=worst)
 
-    def _charge(self, bound: Bound, tokens: int, now: int, held: bool) -> None:  # noqa: FBT001 - private
-        number, _, _, token_step, _, _ = bound.figures
-        if not token_step:
-            return
-        place = self._places.get(number, _NOWHERE)
-        found, arrival, owed = _read(self._map, place)
-        if found != number:
-            place = self._find(number, now, held, ())
-            if place == _NOWHERE:
-                return
-            _, arrival, owed = _read(self._map, place)
-        cost = tokens * token_step
-        owed = max(owed, now) + cost if cost > 0 else max(owed + cost, 0)
-        _write(self._map, place + _TIMES_AT, arrival, min(owed, now + LONGEST))
+    def _correct(self, now: int, held: bool) -> None:  # noqa: FBT001 - private
+        """Count what is due; with the lock."""
+        for bound, tokens in self._due.values():
+            number, _, _, token_step, _, _ = bound.figures
+            place = self._places.get(number, _NOWHERE)
+            found, arrival, owed = _read(self._map, place)
+            if found != number:
+                place = self._find(number, now, held, ())
+                if place == _NOWHERE:
+                    continue
+                _, arrival, owed = _read(self._map, place)
+            cost = tokens * token_step
+            owed = max(owed, now) + cost if cost > 0 else max(owed + cost, 0)
+            _write(self._map, place + _TIMES_AT, arrival, min(owed, now + LONGEST))
+        self._due.clear()
 
     # -- finding -------------------------------------------------------------------------------
 
@@ -216,7 +243,7 @@ class SharedCounts:
         kept = [mark[3] for mark in marks]
         for place in group:
             number, arrival, owed = _read(self._map, place)
-            if place in kept or any(self._row(self._map, place + _CELL.size)):
+            if place in kept or any(self._row(self._map, place + _ROW_AT)):
                 continue
             last = max(arrival, owed)
             if not number or last <= now:

@@ -156,7 +156,10 @@ class Counts(Protocol):
         """
 
     def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
-        """Count `tokens` more, or where negative fewer, whether they are allowed or not."""
+        """Count `tokens` more, or where negative fewer, whether they are allowed or not.
+
+        Others may learn of it a moment later.
+        """
 
     def give(self, taken: Taken) -> None:
         """Count the call of `taken` as running no longer; its requests and tokens stay counted."""
