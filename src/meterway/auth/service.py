@@ -160,6 +160,7 @@ class Authenticator:
             permissions=key.permissions,
             expires_at=key.expires_at,
             is_admin=key.is_admin,
+            of_admin=user.is_admin,
             postpaid=user.postpaid,
             default_model=key.default_model,
             capped=key.max_fee > 0,

@@ -13,7 +13,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     `key_name` is the key as it may be shown (`sk-ab***8336`). `permissions` None means
     everything. `expires_at` is in seconds since the epoch. `default_model` answers calls that
-    name no model. `capped`: the key has a budget of its own. `tier` is the one that was given;
+    name no model. `capped`: the key has a budget of its own. `of_admin`: its owner administers
+    the installation. `tier` is the one that was given;
     `tier_at` says which is in effect.
     """
 
@@ -28,6 +29,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     capped: bool = False
     tier: Tier = Tier.NORMAL
     tier_expires_at: float | None = None
+    of_admin: bool = False
 
     def tier_at(self, now: float) -> Tier:
         """Return the tier in effect at `now`, in seconds since the epoch."""

@@ -19,7 +19,7 @@ _COMMANDS = {
     "channel": ("meterway.cli.channels:channel", "Add, list, test, refresh and remove channels."),
     "config": ("meterway.cli.config:config", "Check and show the settings."),
     "secret": ("meterway.cli.secret:secret", "Rotate the secret that seals credentials."),
-    "db": ("meterway.cli.database:db", "Bring the database's tables up to date."),
+    "db": ("meterway.cli.database:db", "Migrate, back up and restore the database."),
     "openapi": ("meterway.cli.openapi:openapi", "Print the description of the HTTP API."),
     "bench": ("meterway.bench.command:bench_command", "Measure the gateway beside nginx."),
 }

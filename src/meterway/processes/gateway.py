@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from meterway.auth.service import Authenticator
+from meterway.catalog.service import Catalog
 from meterway.db import schema, versions
 from meterway.db.engine import open_engine, reading
 from meterway.edge.anthropic import count_tokens, messages
@@ -24,12 +24,18 @@ from meterway.edge.platform.version import version
 from meterway.edge.server import Route, Server
 from meterway.edge.serving import Desk
 from meterway.kit import secret_file
-from meterway.kit.clock import SystemClock
+from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.errors import MeterwayError, UnavailableError
 from meterway.kit.ids import CallIds
 from meterway.kit.tasks import Tasks
+from meterway.ledger.budgets import service as budgets
+from meterway.limits.service import Limiter, Policy, open_counts
+from meterway.processes.limiting import tier_limits
+from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
+from meterway.processes.workplace import Workplace
 from meterway.relay.counting import InputCounter
+from meterway.relay.limits import CallLimits
 from meterway.settings import Settings
 from meterway.tokens.remote import RemoteCounting
 from meterway.tokens.service import TokenCounter
@@ -42,12 +48,18 @@ _READY = ("/ready", "/readyz", "/health/readiness")
 class Gateway:
     """One worker's parts: `app` serves; `close` lets go of what the others hold."""
 
-    def __init__(self, settings: Settings, *, node: int, counter: Path) -> None:
+    def __init__(self, settings: Settings, *, node: int, place: Workplace) -> None:
         clock = SystemClock()
         self._tasks = Tasks()
         self._engine = open_engine(settings.database)
-        self._counter = TokenCounter(RemoteCounting(counter))
-        self._relaying = Relaying(settings, self._engine, clock, self._counter, f"worker-{node}")
+        self._counter = TokenCounter(RemoteCounting(place.counter))
+        process = f"worker-{node}"
+        self._counts = open_counts(place.limits, node)
+        limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
+        self._money = _money(settings, self._engine, clock, place, process)
+        self._relaying = Relaying(
+            settings, self._engine, clock, self._counter, process, limits, self._money
+        )
         pepper = secret_file.load(settings.secret_path).pepper
         self._authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
         self._watcher = versions.Watcher(
@@ -56,7 +68,9 @@ class Gateway:
             settings.snapshot_poll_ms / 1000,
             {
                 versions.KEYS: partial(_forget, self._authenticator),
+                versions.PRICES: self._follow_prices,
                 versions.CHANNELS: self._relaying.refresh,
+                budgets.RECALLS: self._answer_recalls,
             },
         )
         self._in_flight = InFlight(settings.in_flight_limit)
@@ -81,6 +95,19 @@ class Gateway:
         except MeterwayError as error:
             _log.error("gateway.starts_without_database", error=error.message)
         self._tasks.spawn(self._watcher.run(), name="versions.watch")
+        if self._money is not None:
+            self._money.start(self._tasks)
+
+    async def _follow_prices(self) -> None:
+        """Read the price book, and offer what has a price now."""
+        if self._money is not None:
+            await self._money.refresh()
+        if self._relaying.loaded:
+            await self._relaying.refresh()
+
+    async def _answer_recalls(self) -> None:
+        if self._money is not None:
+            await self._money.answer_recalls()
 
     def drain(self) -> None:
         """Tell load balancers that the end is near."""
@@ -94,20 +121,40 @@ class Gateway:
         """Let go of everything; no request is running any more."""
         await self._tasks.cancel()
         await self._relaying.close()
+        if self._money is not None:
+            await self._money.close()
         await self._counter.close()
         await self._authenticator.close()
         await self._engine.dispose()
+        self._counts.close()
 
 
-async def build(settings: Settings, *, node: int, counter: Path) -> Gateway:
+async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:
     """Make and start the gateway of one worker.
 
-    `node` differs between the workers of an installation, for their call ids; `counter` is the
-    counter process's socket. Raises `SecretFileError`.
+    `node` differs between the workers of an installation, for their call ids; `place` is where
+    its processes meet. Raises `SecretFileError`.
     """
-    gateway = Gateway(settings, node=node, counter=counter)
+    gateway = Gateway(settings, node=node, place=place)
     await gateway.start()
     return gateway
+
+
+def _money(
+    settings: Settings, engine: AsyncEngine, clock: Clock, place: Workplace, process: str
+) -> Money | None:
+    """Return what the worker keeps of money; None where nothing is billed."""
+    if not settings.billing:
+        return None
+    return Money(
+        engine,
+        clock,
+        Catalog(),
+        folder=settings.journals,
+        board=place.board,
+        process=process,
+        workers=settings.workers,
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

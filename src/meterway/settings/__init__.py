@@ -144,6 +144,10 @@ class Settings(BaseSettings):
         {}, description="Limits by membership tier; what a table leaves out stays as it was."
     )
 
+    billing: bool = Field(
+        True, description="Whether calls are priced, held and charged; without, none is refused."
+    )
+
     connect_timeout: Seconds = Field(10.0, description="Time to connect to an upstream.")
     first_byte_timeout: Seconds = Field(600.0, description="Time to an upstream's first byte.")
     idle_timeout: Seconds = Field(120.0, description="Longest silence within an upstream's reply.")
