@@ -111,6 +111,16 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
+async def durable_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction as `transaction` does, whose end is on the disk when it returns.
+
+    SQLite alone needs to be told: others' last commits may be undone by a loss of power.
+    """
+    async with _connected(engine, writes=True, synchronous=True) as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Open a connection that sees one moment of the database and writes nothing.
 
@@ -121,12 +131,24 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine, *, writes: bool) -> AsyncIterator[AsyncConnection]:
+async def _connected(
+    engine: AsyncEngine, *, writes: bool, synchronous: bool = False
+) -> AsyncIterator[AsyncConnection]:
     with passing_faults():
         async with engine.connect() as connection:
+            if synchronous and engine.dialect.name == "sqlite":
+                await _synchronous(connection)
             await connection.execution_options(**{_WRITES: writes})
             async with connection.begin():
                 yield connection
+
+
+async def _synchronous(connection: AsyncConnection) -> None:
+    """Let commits wait for the disk, also those of whoever gets this connection later."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert driver is not None
+    await driver.execute("PRAGMA synchronous = FULL")  # before any transaction, or it is ignored
 
 
 @contextmanager

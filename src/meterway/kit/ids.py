@@ -45,3 +45,13 @@ class CallIds:
 def request_id(call_id: int) -> str:
     """Return the public form of a call id: `req_` and sixteen hex digits."""
     return f"req_{call_id:016x}"
+
+
+def first_id(at: float) -> int:
+    """Return the least call id of a moment, in seconds since the epoch, or later."""
+    return max(0, round(at * 1000) - _EPOCH_MS) << (_NODE_BITS + _SEQUENCE_BITS)
+
+
+def moment(call_id: int) -> float:
+    """Return when a call id was made, in seconds since the epoch, to the millisecond."""
+    return ((call_id >> (_NODE_BITS + _SEQUENCE_BITS)) + _EPOCH_MS) / 1000

@@ -1,10 +1,12 @@
-"""What is kept of an ended call: the journal's record, its charge, and its receipt."""
+"""What is kept of an ended call: the journal's record, its charge, its receipt, and sums."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from meterway.kit.money import Nanos
+from meterway.ledger.books.types import Account
 from meterway.protocols.usage import Usage, UsageSource
 
 
@@ -72,3 +74,76 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: Nanos = 0
     billing: str = ""
     takes: tuple[tuple[int, Nanos], ...] = ()
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """An ended call as it was posted. price = free + paid + credit + due + overrun.
+
+    `batch` is the number of the seal that covers it.
+    """
+
+    call_id: int
+    user_id: int
+    key_id: int
+    model: str
+    channel_id: int
+    batch: int
+    price: Nanos
+    free: Nanos
+    paid: Nanos
+    credit: Nanos
+    due: Nanos
+    overrun: Nanos
+    cost: Nanos
+    billing: str
+    receipt: Receipt
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls of a user are asked for; moments in seconds, `until` excluded."""
+
+    model: str | None = None
+    key_id: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class By(StrEnum):
+    """What sums are made by."""
+
+    DAY = "day"
+    MODEL = "model"
+    KEY = "key"
+
+
+class Sum(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user's calls add up to.
+
+    `of` is a day (whole days since the epoch, UTC), a model's name or a key's number.
+    """
+
+    of: int | str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    price: Nanos
+
+
+class KeyUse(NamedTuple):
+    """What a batch adds to a key's counters; `last_at` in seconds, of its youngest call."""
+
+    calls: int
+    fee: Nanos
+    last_at: float
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """What posting a batch of charges asks of others: movements by account, and by key.
+
+    `digest` covers the charges, `count` says how many there are.
+    """
+
+    count: int
+    digest: bytes
+    deltas: dict[Account, Nanos]
+    keys: dict[int, KeyUse]

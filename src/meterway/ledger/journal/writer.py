@@ -46,8 +46,9 @@ class _Segment:
         self.bytes[:START] = MAGIC
 
     def close(self) -> None:
-        self.bytes.close()
-        os.close(self.descriptor)
+        if not self.bytes.closed:
+            self.bytes.close()
+            os.close(self.descriptor)
 
 
 class Journal:
@@ -144,7 +145,7 @@ class Journal:
         self._position = after
         self._reserved -= 1
         self._written = True
-        self._count()
+        self._slots = (self._end - after) // SLOT + self._spare_slots
 
     async def sync(self) -> None:
         """Bring to the disk what was written so far, and have the next segment ready.
@@ -165,7 +166,10 @@ class Journal:
             one.close()
 
     def close(self) -> None:
-        """End the journal: what it leased is given back once it is posted."""
+        """End the journal: what it leased is given back once it is posted.
+
+        Closing again does nothing.
+        """
         for segment in (*self._ended, self._current, *self._spares):
             segment.close()
         layout.unlock(self._lock)
@@ -206,8 +210,8 @@ class Journal:
 
     def _count(self) -> None:
         """Count how many of the longest records fit, without moving any."""
-        here = (self._end - self._position) // SLOT
-        self._slots = here + self._per_segment * len(self._spares)
+        self._spare_slots = self._per_segment * len(self._spares)
+        self._slots = (self._end - self._position) // SLOT + self._spare_slots
 
 
 def _full(error: OSError) -> JournalFullError:

@@ -11,7 +11,9 @@ seals = Table(
     Column("at", Millis, nullable=False),
     Column("charges", BigInteger, nullable=False),
     Column("last_entry", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
 )
-"""Never changed. Each digest covers the one before, the charges of its batch, and the entries
-after the last seal's up to `last_entry`."""
+"""Never changed. Each digest covers the one before, the row, and the entries after the last seal's
+up to `last_entry`. Of a batch `content` is the digest of its charges; of an erasure, whose number
+of `charges` is below zero, it tells what was erased and what stayed."""

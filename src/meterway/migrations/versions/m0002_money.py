@@ -172,6 +172,7 @@ def _usage() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("charges", sa.BigInteger(), nullable=False),
         sa.Column("last_entry", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("batch", name=op.f("pk_seals")),
     )

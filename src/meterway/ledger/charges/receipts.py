@@ -1,0 +1,159 @@
+"""Receipts as a charge keeps them: arrays of small integers, texts by their numbers.
+
+The array is [format, price id, flags, dialect, outcome, hold, began, seconds, usage, first byte,
+billing, multipliers, service, policy, error, attempts], cut behind the last element that says
+something. Times are microseconds, `began` after the call id's own moment, the first byte's one more
+than they are; `usage` is the classes in their order, cut in the same way; texts are numbers of
+names. 0 stands for none.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from meterway.kit.ids import moment
+from meterway.ledger.charges.types import AttemptCost, Receipt
+from meterway.protocols.usage import Usage, UsageSource
+
+_FORMAT: Final = 1
+_STREAM: Final = 1
+_ESTIMATED: Final = 2
+_MICROS: Final = 1_000_000
+_LENGTH: Final = 16
+_CLASSES: Final = Usage.__struct_fields__
+_LONGEST_NAME: Final = 255
+_ATTEMPT: Final = 4
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+def kept(text: str) -> str:
+    """Return a text as it is kept among the names."""
+    return text[:_LONGEST_NAME]
+
+
+def texts(receipt: Receipt, billing: str) -> Iterator[str]:
+    """Yield every text a receipt needs a number for."""
+    yield receipt.dialect
+    yield receipt.outcome
+    for text in (billing, receipt.service, receipt.policy, receipt.error):
+        if text:
+            yield text
+    yield from receipt.multipliers
+    for attempt in receipt.attempts:
+        yield attempt.channel
+        if attempt.error:
+            yield attempt.error
+
+
+def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
+    """Encode a receipt and the call's billing channel; `named` gives a text's number."""
+    usage = receipt.usage
+    estimated = receipt.usage_source is UsageSource.ESTIMATED
+    values = [
+        _FORMAT,
+        receipt.price_id,
+        _STREAM * receipt.stream + _ESTIMATED * estimated,
+        named(receipt.dialect),
+        named(receipt.outcome),
+        receipt.hold,
+        round((receipt.began - moment(call_id)) * _MICROS),
+        _micros(receipt.seconds),
+        _cut([getattr(usage, name) for name in _CLASSES]),
+        0 if receipt.first_byte is None else _micros(receipt.first_byte) + 1,
+        named(billing) if billing else 0,
+        [part for kind, ppm in receipt.multipliers.items() for part in (named(kind), ppm)],
+        named(receipt.service) if receipt.service else 0,
+        named(receipt.policy) if receipt.policy else 0,
+        named(receipt.error) if receipt.error else 0,
+        [_attempt(attempt, named) for attempt in receipt.attempts],
+    ]
+    return _encode(_cut(values))
+
+
+def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
+    error = named(attempt.error) if attempt.error else 0
+    return _cut([named(attempt.channel), attempt.status or 0, error, attempt.cost])
+
+
+def _cut(values: list[Any]) -> list[Any]:
+    while values and values[-1] in ([], 0):
+        del values[-1]
+    return values
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * _MICROS)
+
+
+class Packed:
+    """A stored receipt, read and not yet told in texts.
+
+    Raises msgspec's `DecodeError` and `ValueError` for bytes that are no receipt.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, data: bytes) -> None:
+        values = _decode(data)
+        if not 0 < len(values) <= _LENGTH or values[0] != _FORMAT:
+            message = "a receipt of a form that this version does not know"
+            raise ValueError(message)
+        self._values = values + [None] * (_LENGTH - len(values))
+
+    def names(self) -> Iterator[int]:
+        """Yield the number of every name it uses."""
+        values = self._values
+        for at in (3, 4, 10, 12, 13, 14):
+            if values[at]:
+                yield values[at]
+        yield from (values[11] or [])[::2]
+        for attempt in values[15] or ():
+            yield from (number for number in (attempt[0], *attempt[2:3]) if number)
+
+    def usage(self) -> Usage:
+        """Return the usage alone."""
+        return Usage(**dict(zip(_CLASSES, self._values[8] or (), strict=False)))
+
+    def billing(self, names: Mapping[int, str]) -> str:
+        """Return the call's billing channel, empty for the usual one."""
+        return names[self._values[10]] if self._values[10] else ""
+
+    def receipt(self, call_id: int, names: Mapping[int, str]) -> Receipt:
+        """Return the receipt; times are exact to the microsecond. Raises `KeyError`."""
+        (_, price_id, flags, dialect, outcome, hold, began, seconds) = self._values[:8]
+        (first_byte, _, multipliers, service, policy, error, attempts) = self._values[9:]
+        factors = multipliers or []
+        return Receipt(
+            dialect=names[dialect],
+            stream=bool((flags or 0) & _STREAM),
+            outcome=names[outcome],
+            usage=self.usage(),
+            usage_source=(
+                UsageSource.ESTIMATED if (flags or 0) & _ESTIMATED else UsageSource.REPORTED
+            ),
+            price_id=price_id or 0,
+            hold=hold or 0,
+            began=moment(call_id) + (began or 0) / _MICROS,
+            seconds=(seconds or 0) / _MICROS,
+            first_byte=(first_byte - 1) / _MICROS if first_byte else None,
+            multipliers={
+                names[kind]: ppm for kind, ppm in zip(factors[::2], factors[1::2], strict=True)
+            },
+            service=names[service] if service else None,
+            policy=names[policy] if policy else None,
+            error=names[error] if error else None,
+            attempts=tuple(_attempt_of(one, names) for one in attempts or ()),
+        )
+
+
+def _attempt_of(values: list[int], names: Mapping[int, str]) -> AttemptCost:
+    channel, status, error, cost = values + [0] * (_ATTEMPT - len(values))
+    return AttemptCost(
+        channel=names[channel],
+        status=status or None,
+        error=names[error] if error else None,
+        cost=cost,
+    )

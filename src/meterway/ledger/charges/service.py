@@ -1,0 +1,312 @@
+"""Posting the calls of a batch, reading them back, and erasing them in time."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterway.db.metadata import to_seconds
+from meterway.kit.ids import first_id, moment
+from meterway.ledger.books import service as books
+from meterway.ledger.books.types import Account, Entry, Pots
+from meterway.ledger.charges import legs, receipts, store
+from meterway.ledger.charges.tables import charges, usage_days
+from meterway.ledger.charges.types import By, Charge, Filters, Posted, Record, Sum
+from meterway.ledger.seals import service as seals
+from meterway.ledger.seals.types import Erased, Seal
+
+_DAY: Final = 86_400
+_NEAR: Final = 3600.0
+_LAST_ID: Final = 2**63 - 1
+_BATCH: Final = 5
+_NAMES_KEPT: Final = 50_000
+_COLUMN = {By.DAY: "day", By.MODEL: "model_id", By.KEY: "key_id"}
+
+
+class Names:
+    """Texts and their numbers, as one settler remembers them.
+
+    Numbers never change, but those learned in a transaction that was undone may be nobody's:
+    then `forget`.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    async def learn(self, tx: AsyncConnection, texts: Iterable[str]) -> None:
+        """See that each text has a number."""
+        if len(self._ids) > _NAMES_KEPT:
+            self._ids.clear()
+        missing = {receipts.kept(text) for text in texts} - self._ids.keys()
+        if not missing:
+            return
+        found = await store.name_ids(tx, missing)
+        if new := missing - found.keys():
+            await store.add_names(tx, new)
+            found |= await store.name_ids(tx, new)
+        self._ids |= found
+
+    def number(self, text: str) -> int:
+        """Return the number of a text that was learned."""
+        return self._ids[receipts.kept(text)]
+
+    def forget(self) -> None:
+        """Start anew."""
+        self._ids.clear()
+
+
+async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
+    """Return the records without charges, each call once, in their order."""
+    first: dict[int, Record] = {}
+    for record in records:
+        first.setdefault(record.call_id, record)
+    known = await store.known(tx, first.keys()) if first else set()
+    return [record for call_id, record in first.items() if call_id not in known]
+
+
+async def post(
+    tx: AsyncConnection,
+    names: Names,
+    batch: int,
+    records: Sequence[Record],
+    pots: Mapping[int, Pots],
+) -> Posted:
+    """Insert the charges of calls that have none, and add them to the sums by day.
+
+    `pots` is what the calls' users have now. The books, leases and keys are the caller's to move,
+    in the same transaction.
+    """
+    await names.learn(tx, (text for record in records for text in _texts(record)))
+    split = legs.split(records, pots)
+    rows = [_values(record, leg, batch, names) for record, leg in zip(records, split, strict=True)]
+    if rows:
+        await store.add(tx, rows)
+        await store.add_to_days(tx, _by_day(rows, records))
+    borne = (
+        legs.Borne(one.user_id, one.channel_id, one.billing, one.price, one.cost, leg)
+        for one, leg in zip(records, split, strict=True)
+    )
+    return Posted(len(rows), seals.digest(sorted(rows)), legs.deltas(borne), legs.key_use(records))
+
+
+def _texts(record: Record) -> Iterable[str]:
+    return (record.model, *receipts.texts(record.receipt, record.billing))
+
+
+def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> store.Values:
+    return (
+        record.call_id,
+        record.user_id,
+        record.key_id,
+        names.number(record.model),
+        record.channel_id,
+        batch,
+        record.price,
+        *leg,
+        record.cost,
+        receipts.pack(record.call_id, record.receipt, record.billing, names.number),
+    )
+
+
+def _by_day(rows: Iterable[store.Values], records: Iterable[Record]) -> list[store.Values]:
+    """Add the calls up by user, day, key and model."""
+    found: dict[tuple[int, int, int, int], list[int]] = {}
+    for row, record in zip(rows, records, strict=True):
+        usage = record.receipt.usage
+        sums = found.setdefault((row[1], day_of(row[0]), row[2], row[3]), [0, 0, 0, 0])
+        sums[0] += 1
+        sums[1] += usage.total_input
+        sums[2] += usage.total_output
+        sums[3] += record.price
+    return [(*of, *sums) for of, sums in sorted(found.items())]
+
+
+def day_of(call_id: int) -> int:
+    """Return the UTC day of a call, in whole days since the epoch."""
+    return int(moment(call_id) // _DAY)
+
+
+async def receipt(connection: AsyncConnection, user_id: int, call_id: int) -> Charge | None:
+    """Return a user's call with its receipt; None where there is none, or none posted yet."""
+    mine = (charges.c.call_id == call_id, charges.c.user_id == user_id)
+    found = await _charges(connection, await store.some(connection, mine, 1))
+    return found[0] if found else None
+
+
+async def page(
+    connection: AsyncConnection,
+    user_id: int,
+    before: int | None,
+    limit: int,
+    filters: Filters = Filters(),  # noqa: B008 - a frozen value
+) -> list[Charge]:
+    """Return at most `limit` of a user's calls, youngest first, from before a call id on."""
+    conditions: list[ColumnElement[bool]] = [charges.c.user_id == user_id]
+    if before is not None:
+        conditions.append(charges.c.call_id < before)
+    if filters.since is not None:
+        conditions.append(charges.c.call_id >= first_id(filters.since))
+    if filters.until is not None:
+        conditions.append(charges.c.call_id < first_id(filters.until))
+    if filters.key_id is not None:
+        conditions.append(charges.c.key_id == filters.key_id)
+    if filters.model is not None:
+        numbers = await store.name_ids(connection, [receipts.kept(filters.model)])
+        conditions.append(charges.c.model_id.in_(numbers.values()))
+    return await _charges(connection, await store.some(connection, conditions, limit))
+
+
+async def _charges(connection: AsyncConnection, rows: Sequence[Any]) -> list[Charge]:
+    """Turn rows into charges, asking for the names they use at once."""
+    packed = [receipts.Packed(row.receipt) for row in rows]
+    used = {number for one in packed for number in one.names()} | {row.model_id for row in rows}
+    names = await store.name_texts(connection, used) if used else {}
+    return [charge(row, one, names) for row, one in zip(rows, packed, strict=True)]
+
+
+def charge(row: Any, packed: receipts.Packed, names: Mapping[int, str]) -> Charge:
+    """Return a row's charge. Raises `KeyError` for a name that is not there."""
+    call_id, user_id, key_id, model_id, channel_id, batch, price, *legs_and_cost, _ = row
+    free, paid, credit, due, overrun, cost = legs_and_cost
+    return Charge(
+        call_id=call_id,
+        user_id=user_id,
+        key_id=key_id,
+        model=names[model_id],
+        channel_id=channel_id,
+        batch=batch,
+        price=price,
+        free=free,
+        paid=paid,
+        credit=credit,
+        due=due,
+        overrun=overrun,
+        cost=cost,
+        billing=packed.billing(names),
+        receipt=packed.receipt(call_id, names),
+    )
+
+
+async def summary(
+    connection: AsyncConnection, user_id: int, by: By, since: int, until: int
+) -> list[Sum]:
+    """Return a user's sums over whole days (since the epoch, UTC), `until` excluded."""
+    conditions = (
+        usage_days.c.user_id == user_id,
+        usage_days.c.day >= since,
+        usage_days.c.day < until,
+    )
+    rows = await store.sums(connection, _COLUMN[by], conditions)
+    names: Mapping[int, str] = {}
+    if by is By.MODEL and rows:
+        names = await store.name_texts(connection, {row.of for row in rows})
+    return [
+        Sum(
+            of=names[row.of] if by is By.MODEL else int(row.of),
+            calls=int(row.calls),
+            input_tokens=int(row.input_tokens),
+            output_tokens=int(row.output_tokens),
+            price=int(row.price),
+        )
+        for row in rows
+    ]
+
+
+async def scan(
+    connection: AsyncConnection, after: int, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return at most `limit` charges as they are stored, by call id, from after one on."""
+    return await store.scan(connection, after, limit)
+
+
+async def names(connection: AsyncConnection, numbers: Collection[int]) -> dict[int, str]:
+    """Return the texts of numbers."""
+    return await store.name_texts(connection, numbers)
+
+
+async def days(connection: AsyncConnection) -> dict[tuple[int, int, int, int], tuple[int, ...]]:
+    """Return all sums by day: (calls, input, output, price) of (user, day, key, model number)."""
+    return await store.days(connection)
+
+
+async def erase_before(tx: AsyncConnection, moment_: float, *, at: float, most: int = 5000) -> int:
+    """Erase whole batches posted before a moment, about `most` calls; return how many calls.
+
+    Sums by day stay; what the calls moved stays in the books as an entry. Both moments in seconds.
+    """
+    await books.lock(tx)
+    through, parts = await seals.erasures(tx)
+    batches: list[Seal] = []
+    for seal in await seals.following(tx, through, most):
+        if to_seconds(seal.at) >= moment_ or sum(one.charges for one in batches) >= most:
+            break
+        batches.append(seal)
+    rows = await _rows_of(tx, batches, parts)
+    if rows:
+        await _erase(tx, rows, [Erased(through + 1, batches[-1].batch)], at)
+    return len(rows)
+
+
+async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int = 500) -> int:
+    """Erase a user's oldest calls, at most `most`; return how many. Else as `erase_before`."""
+    await books.lock(tx)
+    rows = await store.oldest_of(tx, user_id, most)
+    if not rows:
+        return 0
+    _, parts = await seals.erasures(tx)
+    touched = await seals.of(tx, {row[_BATCH] for row in rows})
+    gone = {row[0] for row in rows}
+    left = [row for row in await _rows_of(tx, list(touched.values()), parts) if row[0] not in gone]
+    kept: dict[int, list[store.Values]] = {number: [] for number in sorted(touched)}
+    for row in left:
+        kept[row[_BATCH]].append(row)
+    erased = [
+        Erased(number, number, len(some), seals.digest(some)) for number, some in kept.items()
+    ]
+    await _erase(tx, rows, erased, at)
+    return len(rows)
+
+
+async def _rows_of(
+    connection: AsyncConnection, batches: Sequence[Seal], parts: Mapping[int, Erased]
+) -> list[store.Values]:
+    """Return every charge of some batches, looking first where their call ids should lie."""
+    numbers = [seal.batch for seal in batches if seal.charges > 0]
+    if not numbers:
+        return []
+    expected = sum(
+        parts[seal.batch].left if seal.batch in parts else max(0, seal.charges) for seal in batches
+    )
+    moments = [to_seconds(seal.at) for seal in batches]
+    near = (first_id(min(moments) - _NEAR), first_id(max(moments) + _NEAR))
+    rows = await store.within(connection, numbers, near)
+    if len(rows) < expected:  # long calls, or a clock that jumped
+        rows = await store.within(connection, numbers, (0, _LAST_ID))
+    return rows
+
+
+async def _erase(
+    tx: AsyncConnection, rows: Sequence[store.Values], erased: Sequence[Erased], at: float
+) -> None:
+    """Delete charges; an entry takes their place in the books, a seal in the chain."""
+    moved = {account: amount for account, amount in (await _moved(tx, rows)).items() if amount}
+    if moved:
+        reason = f"{len(rows)} calls were erased"
+        await books.post(
+            tx, Entry(kind="erased", postings=tuple(moved.items()), at=at, reason=reason)
+        )
+        await books.move(tx, {account: -amount for account, amount in moved.items()})
+    await store.remove(tx, [row[0] for row in rows])
+    await seals.add_erasure(tx, await seals.last(tx), erased, charges=len(rows), at=at)
+
+
+async def _moved(connection: AsyncConnection, rows: Iterable[store.Values]) -> dict[Account, int]:
+    """Return what charges moved, by account."""
+    packed = [(row, receipts.Packed(row[-1])) for row in rows]
+    used = {number for _, one in packed for number in one.names()}
+    texts = await store.name_texts(connection, used) if used else {}
+    return legs.deltas(
+        legs.Borne(row[1], row[4], one.billing(texts), row[6], row[12], legs.Legs(*row[7:12]))
+        for row, one in packed
+    )

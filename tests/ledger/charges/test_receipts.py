@@ -1,0 +1,77 @@
+"""Stored receipts: nothing is lost but what lies below a microsecond."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterway.kit.ids import first_id
+from meterway.ledger.charges.receipts import Packed, pack, texts
+from meterway.ledger.charges.types import AttemptCost
+from meterway.protocols.usage import Usage, UsageSource
+from tests.factories.charges import AT, new_receipt
+
+CALL = first_id(AT) + 77
+
+_name = st.text(min_size=1, max_size=20)
+_amount = st.integers(0, 10**18)
+_seconds = st.integers(0, 10**10).map(lambda micros: micros / 1_000_000)
+_receipts = st.builds(
+    new_receipt,
+    dialect=_name,
+    stream=st.booleans(),
+    outcome=_name,
+    usage=st.builds(Usage, **dict.fromkeys(Usage.__struct_fields__, st.integers(0, 10**9))),
+    usage_source=st.sampled_from(UsageSource),
+    price_id=st.integers(0, 10**9),
+    hold=_amount,
+    began=st.integers(-(10**6), 10**9).map(lambda micros: AT + micros / 1_000_000),
+    seconds=_seconds,
+    first_byte=st.none() | _seconds,
+    multipliers=st.dictionaries(_name, st.integers(0, 10**9), max_size=3),
+    service=st.none() | _name,
+    policy=st.none() | _name,
+    error=st.none() | _name,
+    attempts=st.lists(
+        st.builds(
+            AttemptCost,
+            channel=_name,
+            status=st.none() | st.integers(100, 599),
+            error=st.none() | _name,
+            cost=_amount,
+        ),
+        max_size=4,
+    ).map(tuple),
+)
+
+
+def _names(receipt, billing):
+    return {text: number for number, text in enumerate(sorted(set(texts(receipt, billing))), 1)}
+
+
+@given(_receipts, st.just("") | _name)
+def test_receipt_comes_back_as_it_was(receipt, billing):
+    numbers = _names(receipt, billing)
+    names = {number: text for text, number in numbers.items()}
+
+    packed = Packed(pack(CALL, receipt, billing, numbers.__getitem__))
+    found = packed.receipt(CALL, names)
+
+    assert set(packed.names()) == names.keys()
+    assert packed.billing(names) == billing
+    assert found.began == pytest.approx(receipt.began, abs=1e-6)
+    assert msgspec.structs.replace(found, began=receipt.began) == receipt
+
+
+def test_usual_receipt_is_small():
+    receipt = new_receipt()
+
+    assert len(pack(CALL, receipt, "", _names(receipt, "").__getitem__)) < 60
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x90", b"\x91\x02", b"\xa1x", b"\xdc\x00\x11" + b"\x01" * 17]
+)
+def test_what_is_no_receipt_is_refused(data):
+    with pytest.raises((msgspec.MsgspecError, ValueError)):
+        Packed(data)
