@@ -6,6 +6,7 @@ from typing import Any
 import click
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.accounts.types import Tier as MemberTier
 from meterway.catalog.book import Book
 from meterway.catalog.listing import factor, in_dollars, millionths
 from meterway.catalog.prices import service as prices
@@ -23,7 +24,6 @@ from meterway.routing import service as routing
 from meterway.settings import Settings
 
 _RATES = Rates.__struct_fields__
-_TIERS = ("normal", "VIP", "PREMIUM")
 _COLUMNS = ("model", "input", "output", "cache_read", "multiplier", "origin", "effective_at")
 
 
@@ -206,7 +206,7 @@ def multiplier(frame: Frame, kind: str, name: str, value: str) -> None:
 
 async def _multiply(settings: Settings, kind: Kind, name: str, ppm: int) -> str:
     async with opened(settings) as place, transaction(place.engine) as tx:
-        known: Collection[str] = _TIERS if kind is Kind.TIER else ()
+        known: Collection[str] = tuple(MemberTier) if kind is Kind.TIER else ()
         if kind is Kind.MODEL:
             known = await _listed(tx)
         return await prices.set_multiplier(tx, kind, name, ppm, Catalog(), known=known)
