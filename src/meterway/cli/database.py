@@ -2,6 +2,7 @@
 
 import click
 
+from meterway.cli import installation
 from meterway.cli.backup import backup, restore
 from meterway.cli.frame import Frame, common, run
 from meterway.cli.installation import engine_of, locked
@@ -31,4 +32,4 @@ def upgrade(frame: Frame) -> None:
 
 async def _upgrade(settings: Settings) -> bool:
     async with engine_of(settings) as engine:
-        return await schema.upgrade(engine)
+        return await installation.upgrade(engine)

@@ -78,13 +78,18 @@ class Pricing:
         """Whether a call for `model` at `at` has a price without being free."""
         return self._row(model, at, free=False) is not None
 
-    def listing(self, model: str, *, at: float, free: bool = False) -> Listing | None:
-        """Return a model's price and what multiplies it for whom, None where it has none."""
+    def listing(
+        self, model: str, *, at: float, free: bool = False, shown_as: str | None = None
+    ) -> Listing | None:
+        """Return a model's price and what multiplies it for whom, None where it has none.
+
+        `shown_as` is the name callers know it by, where that is not the one it is priced by.
+        """
         price = self._row(model, at, free=free)
         if price is None:
             return None
         return Listing(
-            model,
+            shown_as or model,
             price,
             self._of_model(model),
             self.book.multipliers(Kind.TIER),
