@@ -15,7 +15,7 @@ from meterway.keys.errors import (
     TooManyKeysError,
     UnknownPermissionError,
 )
-from meterway.keys.types import Changes, NewKey, Use, masked
+from meterway.keys.types import Changes, NewKey, masked
 from meterway.ledger.budgets.types import Budget, BudgetKind
 from tests.factories.users import new_user
 
@@ -329,7 +329,7 @@ async def test_key_with_a_bound_gets_a_budget_and_one_without_gets_none(engine, 
 async def test_new_bound_of_a_key_counts_what_it_spent(engine, user_id):
     caps = Caps()
     key_id, token = await _capped(engine, user_id, caps, 0)
-    await _count(engine, {key_id: Use(3, 700, 9.0)})
+    await _count(engine, {key_id: (3, 700, 9.0)})
 
     async with transaction(engine) as tx:
         await keys.update(tx, key_id, Changes(max_fee=500), known=KNOWN, set_cap=caps.set)
@@ -345,8 +345,8 @@ async def test_uses_add_up_and_the_last_one_stands(engine, user_id):
     first, one = await _create(engine, NewKey(user_id=user_id))
     second, two = await _create(engine, NewKey(user_id=user_id))
 
-    await _count(engine, {second: Use(1, 5, 20.5), first: Use(2, 7, 30.25)})
-    await _count(engine, {first: Use(1, 0, 10.0), 99: Use(1, 1, 1.0)})
+    await _count(engine, {second: (1, 5, 20.5), first: (2, 7, 30.25)})
+    await _count(engine, {first: (1, 0, 10.0), 99: (1, 1, 1.0)})
     await _count(engine, {})
 
     a, b = await _find(engine, one), await _find(engine, two)
@@ -359,7 +359,7 @@ async def test_uses_add_up_and_the_last_one_stands(engine, user_id):
 async def test_counting_moves_no_version(engine, user_id):
     key_id, _ = await _create(engine, NewKey(user_id=user_id))
 
-    await _count(engine, {key_id: Use(1, 1, 1.0)})
+    await _count(engine, {key_id: (1, 1, 1.0)})
 
     async with reading(engine) as connection:
         assert await versions.read(connection) == {}

@@ -19,7 +19,19 @@ def test_moment_without_a_zone_is_read_in_the_zone_of_the_platform(text, seconds
     assert read(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "1735660799", "2024-13-01", "2024-12-31T25:00:00Z"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01",
+        "9999-12-31T23:59:59-14:00",
+        "9999-12-31T23:59:59.9999Z",
+        "",
+        "soon",
+        "1735660799",
+        "2024-13-01",
+        "2024-12-31T25:00:00Z",
+    ],
+)
 def test_what_is_no_moment_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         read(text)

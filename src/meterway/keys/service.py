@@ -13,7 +13,7 @@ from meterway.keys import store
 from meterway.keys.errors import BadRemarkError, KeyNotFoundError, TooManyKeysError
 from meterway.keys.permissions import checked
 from meterway.keys.tables import keys
-from meterway.keys.types import Changes, Key, NewKey, Use, masked
+from meterway.keys.types import Changes, Key, NewKey, masked
 from meterway.kit.crypto import key_hash
 from meterway.kit.ids import random_text
 from meterway.kit.money import Nanos
@@ -151,15 +151,17 @@ async def delete(tx: AsyncConnection, key_id: int, *, now: float) -> None:
     await versions.bump(tx, versions.KEYS)
 
 
-async def count_use(tx: AsyncConnection, uses: Mapping[int, Use]) -> None:
+async def count_use(tx: AsyncConnection, uses: Mapping[int, tuple[int, Nanos, float]]) -> None:
     """Add what ended calls used, by key id, to the keys' counters.
+
+    A use is how many calls there were, what they cost, and when the last ended, in seconds.
 
     Nobody who remembers keys needs to know, so no version moves. Rows are taken in the order of
     their ids, which is how two writers do not wait for each other.
     """
     rows = [
-        {"key": key_id, "calls": use.calls, "fee": use.fee, "last": to_millis(use.last_at)}
-        for key_id, use in sorted(uses.items())
+        {"key": key_id, "calls": calls, "fee": fee, "last": to_millis(last_at)}
+        for key_id, (calls, fee, last_at) in sorted(uses.items())
     ]
     if rows:
         await store.count_use(tx, rows)

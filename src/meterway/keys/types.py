@@ -1,7 +1,5 @@
 """Keys as values, and how much of one may be shown."""
 
-from typing import NamedTuple
-
 import msgspec
 
 from meterway.kit.money import Nanos
@@ -55,14 +53,6 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     default_model: str | msgspec.UnsetType | None = msgspec.UNSET
     max_fee: Nanos | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
-
-
-class Use(NamedTuple):
-    """What ended calls of one key add up to; `last_at` is when the last ended, in seconds."""
-
-    calls: int
-    fee: Nanos
-    last_at: float
 
 
 def masked(token: str) -> str:

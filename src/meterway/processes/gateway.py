@@ -15,7 +15,8 @@ from meterway.edge.anthropic import count_tokens, messages
 from meterway.edge.http import Handler, InFlight
 from meterway.edge.limits import Limits
 from meterway.edge.openai import chat, models
-from meterway.edge.platform import docs
+from meterway.edge.platform import docs, keys
+from meterway.edge.platform.envelope import Door, Unpaced
 from meterway.edge.platform.health import Check, Readiness, alive
 from meterway.edge.platform.home import home
 from meterway.edge.platform.metrics import Metrics
@@ -85,8 +86,15 @@ class Gateway:
             keep_alive_seconds=settings.keep_alive,
         )
         paid = _paid(desk, self._relaying, self._counter)
+        office = keys.KeyDesk(
+            engine=self._engine,
+            clock=clock,
+            pepper=pepper,
+            models=self._relaying.catalog.models,
+            units_per_usd=settings.units_per_usd,
+        )
         free = _free(self._authenticator, self._readiness, _secret(settings))
-        self.app = Server([*paid, *free], CallIds(node))
+        self.app = Server([*paid, *_platform(desk, office), *free], CallIds(node))
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -178,6 +186,11 @@ def _paid(desk: Desk, relaying: Relaying, counter: TokenCounter) -> Sequence[Rou
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
     ]
+
+
+def _platform(desk: Desk, office: keys.KeyDesk) -> Sequence[Route]:
+    door = Door(authenticator=desk.authenticator, in_flight=desk.in_flight, pace=Unpaced())
+    return keys.routes(door, office)
 
 
 def _free(

@@ -171,6 +171,13 @@ class Settings(BaseSettings):
     )
     key_cache: int = Field(10_000, ge=1, description="Keys one worker remembers.")
 
+    units_per_usd: int = Field(
+        250_000,
+        ge=1,
+        le=10_000_000,
+        description="The platform's API counts money in units: so many are a US dollar.",
+    )
+
     metrics_token: SecretStr | None = Field(
         None, description="Bearer that may read /metrics; without one only this machine may."
     )
