@@ -59,7 +59,7 @@ class Place:
     async def count(self) -> int:
         async with transaction(self.engine) as tx:
             found = await tx.execute(text("SELECT count(*) FROM repeatable_replies"))
-            return found.scalar_one()
+            return int(found.scalar_one())
 
 
 @pytest.fixture
@@ -126,6 +126,7 @@ async def test_a_claim_whose_commit_is_uncertain_is_undone(place):
 
     def commit(connection):
         if fails and fails.pop():
+            connection.exec_driver_sql("COMMIT")
             raise OSError("the connection broke after the commit")
 
     event.listen(place.engine.sync_engine, "commit", commit)

@@ -326,7 +326,7 @@ async def test_a_reply_moved_to_another_row_is_refused(engine):
     await run(engine, ask(user_id=2))
     [(_, mine), (_, theirs)] = await rows(engine)
 
-    opened = []
+    opened: list[object] = []
     for reply in (mine, theirs):
         try:
             opened.append(service.unseal(BOX, ask(), Sealed(reply)))

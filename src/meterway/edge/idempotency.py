@@ -7,7 +7,7 @@ within bounds, and finds the reply when it repeats. What may have been charged n
 """
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -88,14 +88,16 @@ class Idempotent:
         self._shared = shared
         self._codec = codec
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; without the header, the handler alone does."""
-        request = request_of(scope)
-        name = request.headers.get(NAME)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request; without the header the handler alone does, and nothing is added."""
+        name = request_of(scope).headers.get(NAME)
         if name is None:
-            await self._handler(scope, receive, send)
-            return
-        shared, desk = self._shared, self._shared.desk
+            return self._handler(scope, receive, send)
+        return self._once(name, scope, receive, send)
+
+    async def _once(self, name: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a marked request, or answer as the first time."""
+        request, shared, desk = request_of(scope), self._shared, self._shared.desk
         caller = await caller_of(scope, desk.authenticator)
         body = await read_body(scope, receive, desk.body_limit, desk.in_flight)
         asked = service.asked(caller.user_id, name, scope["method"], scope["path"], body)
