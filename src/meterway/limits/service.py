@@ -171,8 +171,12 @@ class Pace:
         self._limiter = Limiter(counts, clock)
         self._limits = {kind: Limit(requests=most, seconds=1) for kind, most in PER_SECOND.items()}
 
-    async def keep(self, kind: Kind, user_id: int) -> None:
-        """Count a request to an endpoint of `PER_SECOND`. Raises `RateLimitedError`."""
+    async def keep(self, what: str, user_id: int, /) -> None:
+        """Count a request to an endpoint of `PER_SECOND`, named by its kind's value.
+
+        Raises `RateLimitedError`.
+        """
+        kind = Kind(what)
         await self._limiter.admit((bound(Subject(kind, user_id), self._limits[kind]),))
 
 

@@ -18,6 +18,4 @@ def tier_limits(settings: Settings) -> dict[str, TierLimits]:
 
 
 def _limit(requests: int, tokens: int = 0, concurrency: int = 0) -> Limit:
-    return Limit(
-        requests=requests or None, tokens=tokens or None, concurrency=concurrency or None
-    )
+    return Limit(requests=requests or None, tokens=tokens or None, concurrency=concurrency or None)

@@ -78,7 +78,6 @@ class Hold:
         for listener in self._listeners:
             listener(record)
 
-
     def _leave(self, *, due: bool) -> None:
         """Let the limits know what the call took, and that it runs no longer."""
         if self.admission.bounds:
