@@ -19,7 +19,7 @@ from meterway.limits.errors import RateLimitedError
 from meterway.protocols.dialects import Dialect
 from meterway.upstreams.errors import TransportError, UpstreamError
 
-_PAYMENT_REQUIRED, _OVERLOADED, _INTERNAL = 402, 529, 500
+_PAYMENT_REQUIRED, _CONFLICT, _OVERLOADED, _INTERNAL = 402, 409, 529, 500
 _SHOULD_RETRY = b"x-should-retry"
 _LONGEST_WAIT = 60.0  # seconds; Anthropic's SDK would sleep for hours, and its user see nothing
 
@@ -152,6 +152,8 @@ def _headers(error: MeterwayError, status: int) -> Headers:
     elif error.retryable and not isinstance(error, UpstreamError):
         patient = (error.retry_after or 0) <= _LONGEST_WAIT
         headers.append((_SHOULD_RETRY, b"true" if patient else b"false"))
+    elif error.status == _CONFLICT and not isinstance(error, UpstreamError):
+        headers.append((_SHOULD_RETRY, b"false"))  # the SDKs repeat every other 409
     wait = error.retry_after
     if wait is None and error.retryable and status == 503:  # noqa: PLR2004 - service unavailable
         wait = 1.0

@@ -13,6 +13,7 @@ from meterway.db import schema, versions
 from meterway.db.engine import open_engine, reading
 from meterway.edge.anthropic import count_tokens, messages
 from meterway.edge.http import Handler, InFlight
+from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.limits import Limits
 from meterway.edge.openai import chat, models
 from meterway.edge.platform import docs
@@ -23,12 +24,17 @@ from meterway.edge.platform.openapi import openapi
 from meterway.edge.platform.version import version
 from meterway.edge.server import Route, Server
 from meterway.edge.serving import Desk
+from meterway.idempotency import service as idempotency
+from meterway.idempotency.keeper import Keeper
 from meterway.kit import secret_file
 from meterway.kit.clock import SystemClock
+from meterway.kit.crypto import Box
 from meterway.kit.errors import MeterwayError, UnavailableError
-from meterway.kit.ids import CallIds
+from meterway.kit.ids import CallIds, random_text
 from meterway.kit.tasks import Tasks
 from meterway.processes.relaying import Relaying
+from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.relay.counting import InputCounter
 from meterway.settings import Settings
 from meterway.tokens.remote import RemoteCounting
@@ -36,6 +42,7 @@ from meterway.tokens.service import TokenCounter
 
 _log = structlog.get_logger()
 _ALIVE = ("/health", "/healthz", "/livez")
+_PROCESS_NAME = 16  # letters and digits; no two processes share one
 _READY = ("/ready", "/readyz", "/health/readiness")
 
 
@@ -70,7 +77,10 @@ class Gateway:
             drain_seconds=settings.drain,
             keep_alive_seconds=settings.keep_alive,
         )
-        paid = _paid(desk, self._relaying, self._counter)
+        box = partial(_box, settings.secret_path)
+        self._keeper = Keeper(self._engine, clock, box, random_text(_PROCESS_NAME))
+        once = Idempotence(desk=desk, keeper=self._keeper, fate_of=idempotency.never_free)
+        paid = _paid(desk, once, self._relaying, self._counter)
         free = _free(self._authenticator, self._readiness, _secret(settings))
         self.app = Server([*paid, *free], CallIds(node))
 
@@ -81,6 +91,7 @@ class Gateway:
         except MeterwayError as error:
             _log.error("gateway.starts_without_database", error=error.message)
         self._tasks.spawn(self._watcher.run(), name="versions.watch")
+        self._tasks.spawn(self._keeper.run(), name="idempotency.renewal")
 
     def drain(self) -> None:
         """Tell load balancers that the end is near."""
@@ -96,6 +107,7 @@ class Gateway:
         await self._relaying.close()
         await self._counter.close()
         await self._authenticator.close()
+        await self._keeper.close()
         await self._engine.dispose()
 
 
@@ -120,13 +132,15 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def _paid(desk: Desk, relaying: Relaying, counter: TokenCounter) -> Sequence[Route]:
+def _paid(
+    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
+) -> Sequence[Route]:
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
     return [
-        Route("POST", chat.PATH, chat.endpoint(desk)),
-        Route("POST", messages.PATH, messages.endpoint(desk)),
+        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
+        Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
@@ -173,6 +187,10 @@ async def _channels(relaying: Relaying) -> None:
 
 async def _forget(authenticator: Authenticator) -> None:
     authenticator.forget()
+
+
+def _box(secret: Path) -> Box:
+    return secret_file.load(secret).box  # anew each time: a rotation may have changed it
 
 
 def _secret(settings: Settings) -> str | None:
