@@ -5,7 +5,6 @@ and moves the journals' positions with the money: whatever is interrupted is rea
 are charged once by their ids.
 """
 
-import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -136,7 +135,7 @@ class Settler:
     # -- which journals there are -----------------------------------------------------------------
 
     async def _discover(self) -> None:
-        present = _journals_in(self._folder)
+        present = journals.look(self._folder).names
         for name in self._tails.keys() - present:
             self._tails.pop(name).reader.close()
         new = present - self._tails.keys() - self._refused
@@ -252,14 +251,6 @@ class Settler:
             _log.info("journal.closed", journal=name, returned=returned)
             del self._tails[name]
             tail.reader.remove()
-
-
-def _journals_in(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as found:
-            return {one.name for one in found if one.is_dir() and not one.name.startswith(".")}
-    except FileNotFoundError:
-        return set()
 
 
 def _takes(records: Iterable[Record], new: set[int]) -> dict[int, int]:

@@ -35,7 +35,7 @@ def writer(tmp_path):
     for process in started:
         process.kill()
         process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def _numbers(reader):

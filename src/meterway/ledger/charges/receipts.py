@@ -22,6 +22,7 @@ _ESTIMATED: Final = 2
 _MICROS: Final = 1_000_000
 _LENGTH: Final = 16
 _CLASSES: Final = Usage.__struct_fields__
+_INPUTS: Final = _CLASSES.index("output")
 _LONGEST_NAME: Final = 255
 _ATTEMPT: Final = 4
 
@@ -112,6 +113,11 @@ class Packed:
         yield from (values[11] or [])[::2]
         for attempt in values[15] or ():
             yield from (number for number in (attempt[0], *attempt[2:3]) if number)
+
+    def tokens(self) -> tuple[int, int]:
+        """Return how many tokens the model read and wrote."""
+        classes = self._values[8] or ()
+        return sum(classes[:_INPUTS]), sum(classes[_INPUTS:])
 
     def usage(self) -> Usage:
         """Return the usage alone."""

@@ -220,6 +220,11 @@ async def scan(
     return await store.scan(connection, after, limit)
 
 
+async def count(connection: AsyncConnection) -> int:
+    """Return how many charges there are."""
+    return await store.count(connection)
+
+
 async def names(connection: AsyncConnection, numbers: Collection[int]) -> dict[int, str]:
     """Return the texts of numbers."""
     return await store.name_texts(connection, numbers)

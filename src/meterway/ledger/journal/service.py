@@ -11,7 +11,7 @@ from meterway.kit.ids import random_text
 from meterway.ledger.journal import store
 from meterway.ledger.journal.errors import JournalMovedError
 from meterway.ledger.journal.reader import BEGINNING
-from meterway.ledger.journal.types import Cursor, Registered
+from meterway.ledger.journal.types import Cursor, Place, Registered
 
 _PLACE = "place"
 _PLACE_LENGTH = 20
@@ -31,6 +31,19 @@ def place_of(folder: Path) -> str:
             os.link(draft, file)
         draft.unlink()
     return file.read_text(encoding="ascii")
+
+
+def look(folder: Path) -> Place:
+    """Return what lies in a folder of journals; one that was never used has no name."""
+    file = folder / _PLACE
+    try:
+        with os.scandir(folder) as found:
+            names = frozenset(
+                one.name for one in found if one.is_dir() and not one.name.startswith(".")
+            )
+    except FileNotFoundError:
+        return Place(None, frozenset())
+    return Place(file.read_text(encoding="ascii") if file.exists() else None, names)
 
 
 async def register(tx: AsyncConnection, name: str, place: str, at: float) -> int:

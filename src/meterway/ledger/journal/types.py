@@ -12,6 +12,13 @@ class Cursor(NamedTuple):
     position: int
 
 
+class Place(msgspec.Struct, frozen=True):
+    """A folder of journals: its own name, and those of the journals in it."""
+
+    place: str | None
+    names: frozenset[str]
+
+
 class Registered(msgspec.Struct, frozen=True):
     """One row of the table of journals; up to `cursor` everything is posted."""
 

@@ -69,12 +69,19 @@ async def erasures(connection: AsyncConnection) -> tuple[int, dict[int, Erased]]
     """Return the batch up to which everything is erased, and what stayed of others by batch."""
     through, parts = 0, dict[int, Erased]()
     for content in await store.erasing(connection):
-        for erased in _content(content):
+        for erased in _told(content):
             if erased.digest:
                 parts.setdefault(erased.first, erased)
             else:
                 through = max(through, erased.last)
     return through, parts
+
+
+def _told(content: bytes) -> list[Erased]:
+    try:
+        return _content(content)
+    except msgspec.MsgspecError:
+        return []  # no erasure wrote this; the chain does not hold here
 
 
 async def of(connection: AsyncConnection, batches: Collection[int]) -> dict[int, Seal]:
@@ -85,6 +92,11 @@ async def of(connection: AsyncConnection, batches: Collection[int]) -> dict[int,
 async def following(connection: AsyncConnection, batch: int, limit: int) -> list[Seal]:
     """Return at most `limit` seals after the one with number `batch`."""
     return await store.after(connection, batch, limit)
+
+
+async def erased(connection: AsyncConnection) -> int:
+    """Return how many charges were erased in all."""
+    return await store.erased(connection)
 
 
 async def charged(connection: AsyncConnection, beyond: int) -> int:

@@ -57,6 +57,12 @@ async def erasing(connection: AsyncConnection) -> list[bytes]:
     return list((await connection.execute(query)).scalars())
 
 
+async def erased(connection: AsyncConnection) -> int:
+    """Return how many charges erasures took away."""
+    query = select(func.coalesce(-func.sum(seals.c.charges), 0)).where(seals.c.charges < 0)
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def charged(connection: AsyncConnection, beyond: int) -> int:
     """Return how many batches after `beyond` have charges."""
     query = (
