@@ -6,6 +6,7 @@ import click
 
 from meterway.accounts import service as accounts
 from meterway.accounts.types import NewUser, Tier, User
+from meterway.cli import money
 from meterway.cli.frame import Frame, common, run, secret_from
 from meterway.cli.installation import opened
 from meterway.cli.moments import read, shown
@@ -20,7 +21,12 @@ _TIERS = click.Choice([tier.value for tier in Tier], case_sensitive=False)
 
 @click.group()
 def user() -> None:
-    """Make and list users, shut them out, let them in, and set their tier."""
+    """Make and list users, shut them out, let them in, set their tier, and move their money."""
+
+
+user.add_command(money.grant)
+user.add_command(money.adjust)
+user.add_command(money.refund)
 
 
 @user.command()

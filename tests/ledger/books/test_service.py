@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -16,7 +17,8 @@ CASH, REVENUE = Account(Kind.CASH), Account(Kind.REVENUE)
 
 
 def _entry(*postings, **facts):
-    return Entry(**{"kind": "top_up", "postings": postings, "at": 5.25, "user_id": 7} | facts)
+    entry = Entry(kind="top_up", postings=postings, at=5.25, user_id=7)
+    return msgspec.structs.replace(entry, **facts)
 
 
 async def _post(engine, entry):
@@ -61,11 +63,12 @@ async def test_reference_happens_once_however_many_post_it(engine):
 
 
 async def test_numbers_are_committed_in_their_order(engine):
-    seen = []
+    seen: list[int] = []
 
     async def post_and_look():
         async with transaction(engine) as tx:
             number = await books.post(tx, _entry((PAID, 1), (CASH, -1)))
+            assert number is not None
             seen.append(number)
             await asyncio.sleep(0)
             rows = await tx.execute(text("SELECT MAX(id) FROM entries"))

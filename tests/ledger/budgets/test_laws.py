@@ -86,8 +86,10 @@ class Money(RuleBasedStateMachine):
     async def _new_worker(self):
         weather = Weather()
         board = self.folder / "recalls"
-        made = await new_purse(self.engine, self.clock, board, workers=2, slice_=20, opened=weather)
-        return Worker(*made, weather)
+        purse, journal_id = await new_purse(
+            self.engine, self.clock, board, workers=2, slice_=20, opened=weather
+        )
+        return Worker(purse, journal_id, weather)
 
     async def _do(self, use_case, *args, **facts):
         async with transaction(self.engine) as tx:

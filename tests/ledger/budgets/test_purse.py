@@ -539,6 +539,42 @@ async def test_call_cancelled_after_any_number_of_steps_holds_nothing(engine, cl
     assert await broken(engine) == []
 
 
+async def test_loan_cut_in_the_middle_of_its_answers_leaks_nothing(engine, clock, board):
+    await top_up(engine, 10_000)
+    purse, journal_id = await new_purse(engine, clock, board, slice_=0)
+
+    for steps in range(0, 120, 5):
+        call = asyncio.ensure_future(purse.borrow(ONE, 4 + known(purse)[0]))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await purse._tasks.cancel()
+        await asyncio.wait([call])
+        if not call.cancelled():
+            call.result().release()
+        assert sum(known(purse)) <= await remaining(engine, journal_id)
+
+    (await purse.borrow(ONE, 1 + known(purse)[0])).release()
+    assert await _is_exact(engine, purse, journal_id)
+    assert await broken(engine) == []
+
+
+async def test_worker_keeps_returning_after_a_failure_nobody_foresaw(sqlite, clock, board):
+    await top_up(sqlite, 100)
+    purse, journal_id = await new_purse(sqlite, clock, board)
+    (await purse.borrow(ONE, 4)).release()
+    purse._journal_id = 999  # no such journal: its lease cannot be lowered
+    running = asyncio.ensure_future(purse.run())
+
+    await _until(lambda: sum(clock.slept) > 4)
+    purse._journal_id = journal_id
+    await _until(lambda: known(purse) == (0, 0))
+
+    running.cancel()
+    await asyncio.wait([running])
+    await purse.close()
+    assert await available(sqlite) == 100
+
+
 async def test_served_call_that_is_cancelled_before_it_wakes_gives_its_hold_back(engine, purse):
     await top_up(engine, 100)
     call = asyncio.ensure_future(purse.borrow(ONE, 4))

@@ -217,6 +217,17 @@ async def test_refund_of_what_is_owed_and_of_credit_goes_back_there(sqlite):
     assert await broken(sqlite) == []
 
 
+async def test_refund_of_credit_needs_the_name_of_its_channel(sqlite):
+    with pytest.raises(BadPotError):
+        await _do(
+            sqlite,
+            budgets.refund,
+            Refundable(call_id=2, user_id=USER, credit=6),
+            at=1.0,
+            reference=None,
+        )
+
+
 async def test_refund_of_an_unposted_call_comes_later(sqlite):
     with pytest.raises(NotYetPostedError) as caught:
         await _do(sqlite, budgets.refundable, 5)

@@ -1,9 +1,9 @@
 """The purse: a worker's leases in memory, from which calls are paid without asking anybody."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -136,15 +136,23 @@ class Purse:
     # -- returning --------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Answer recalls and return what lies idle, for ever; ends by being cancelled."""
+        """Answer recalls and return what lies idle, for ever.
+
+        Ends by being cancelled; what is being returned then ends with `close`.
+        """
         due = self._clock.monotonic() + _TICK
         while True:
             await self._clock.sleep(LOOK)
+            now = self._clock.monotonic()
             if self.heard():
-                await self.answer_recalls()
-            if (now := self._clock.monotonic()) >= due:
+                await self._apart(self.answer_recalls())
+            if now >= due:
                 due = now + _TICK
-                await self.tick(now)
+                await self._apart(self.tick(now))
+
+    async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let `work` outlive whoever cancels us, and us outlive its failure, which is logged."""
+        await asyncio.wait([self._tasks.spawn(work, name="purse.return")])
 
     def heard(self) -> bool:
         """Say whether somebody on this machine waits since the last look, and we may help."""

@@ -150,26 +150,13 @@ async def refund(  # noqa: PLR0913 - the facts of one refund
 ) -> int | None:
     """Give back a call's charge, or `amount` of it, to the pots that paid; else as `top_up`.
 
-    None for `amount` is all that was not given back before. Raises `RefundTooLargeError`.
+    None for `amount` is all that was not given back before. Raises `RefundTooLargeError`, and
+    `BadPotError` where credit paid and its billing channel is not named.
     """
     await books.lock(tx)
     if reference is not None and await books.is_posted(tx, reference):
         return None
-    before = await books.reversed_of(tx, charge.call_id)
-    left = {kind: max(getattr(charge, kind.value) - before.get(kind, 0), 0) for kind in _BACK}
-    rest = sum(left.values()) if amount is None else amount
-    if not 0 < rest <= sum(left.values()):
-        raise RefundTooLargeError(
-            f"The call was charged {shown(sum(left.values()))} USD that were not given back yet; "
-            "refund at most that."
-        )
-    back: list[tuple[Account, Nanos]] = []
-    for kind in _BACK:
-        part = min(left[kind], rest)
-        if part:
-            name = charge.billing if kind is Kind.CREDIT else ""
-            back.append((Account(kind, charge.user_id, name), part))
-            rest -= part
+    back = _split(charge, await books.reversed_of(tx, charge.call_id), amount)
     entry = Entry(
         kind="refund",
         postings=(*back, (Account(Kind.REVENUE), -sum(part for _, part in back))),
@@ -183,6 +170,29 @@ async def refund(  # noqa: PLR0913 - the facts of one refund
     if entry_id is not None:
         await _return(tx, back)
     return entry_id
+
+
+def _split(
+    charge: Refundable, before: Mapping[Kind, Nanos], amount: Nanos | None
+) -> list[tuple[Account, Nanos]]:
+    """Return which accounts get back how much, given what they got back `before`."""
+    left = {kind: max(getattr(charge, kind.value) - before.get(kind, 0), 0) for kind in _BACK}
+    rest = sum(left.values()) if amount is None else amount
+    if not 0 < rest <= sum(left.values()):
+        raise RefundTooLargeError(
+            f"The call was charged {shown(sum(left.values()))} USD that were not given back yet; "
+            "refund at most that."
+        )
+    if left[Kind.CREDIT] and not charge.billing:
+        raise BadPotError("Name the billing channel whose credit paid for the call.")
+    back: list[tuple[Account, Nanos]] = []
+    for kind in _BACK:
+        part = min(left[kind], rest)
+        if part:
+            name = charge.billing if kind is Kind.CREDIT else ""
+            back.append((Account(kind, charge.user_id, name), part))
+            rest -= part
+    return back
 
 
 async def _return(tx: AsyncConnection, back: Sequence[tuple[Account, Nanos]]) -> None:
@@ -229,7 +239,8 @@ async def change_available(tx: AsyncConnection, budget: Budget, delta: Nanos) ->
 async def set_cap(tx: AsyncConnection, budget: Budget, most: Nanos, used: Nanos) -> None:
     """Set what a key or a consent may spend in all, of which `used` is posted.
 
-    Less than what it holds already leaves less than nothing available: nothing is granted then.
+    `used` is read in the same transaction under a lock that its posting takes too. Less than what
+    is used and leased leaves less than nothing available: nothing is granted then.
     """
     await store.ensure(tx, budget, 0)
     row = (await store.locked(tx, [budget]))[budget]
