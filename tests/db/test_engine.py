@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from meterway.db import versions
 from meterway.db.engine import address, open_engine, reading, transaction
 from meterway.db.errors import DatabaseAddressError
+from meterway.db.sqlite import open_file
 from meterway.kit.errors import UnavailableError
 from tests.factories.databases import sqlite_url
 
@@ -65,6 +66,24 @@ async def test_reader_does_not_wait_for_a_writer(sqlite):
         seen = await _value(sqlite, "a")
 
     assert seen is None
+
+
+async def test_closed_connection_locks_nothing_though_an_answer_of_it_is_half_read(
+    migrated_file, tmp_path
+):
+    path = tmp_path / "x.db"
+    path.write_bytes(migrated_file.read_bytes())
+    engine = open_engine(sqlite_url(path), connect_timeout=0.01)
+    cut = await open_file(str(path), 0.01)
+    await cut.execute("BEGIN IMMEDIATE")
+    answer = await cut.execute("INSERT INTO versions VALUES ('x', 1), ('y', 1) RETURNING topic")
+    await answer.fetchone()
+
+    await cut.close()
+
+    await _insert(engine, "x")
+    assert await _value(engine, "y") is None
+    await engine.dispose()
 
 
 @pytest.mark.parametrize(

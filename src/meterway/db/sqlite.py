@@ -25,6 +25,20 @@ class _Connection(aiosqlite.Connection):
         return self.stopping
 
 
+class _File(sqlite3.Connection):
+    """A connection that gives up its transaction when it is closed.
+
+    SQLite keeps a closed connection, and its locks, for as long as an answer of it is half read;
+    one that was cut off by a cancelled task stays half read until garbage is collected.
+    """
+
+    def close(self) -> None:
+        """Undo what is not committed, and close."""
+        if self.in_transaction:
+            self.rollback()
+        super().close()
+
+
 async def open_file(path: str, busy_timeout: float) -> aiosqlite.Connection:
     """Open a file; it is made where it is missing. `busy_timeout` is in seconds.
 
@@ -42,7 +56,7 @@ async def open_file(path: str, busy_timeout: float) -> aiosqlite.Connection:
 
 def _opened(path: str, busy_timeout: float) -> sqlite3.Connection:
     """Open and set up; transactions are begun by us, the driver's own come late and weak."""
-    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, factory=_File)
     try:
         for pragma in _PRAGMAS:
             connection.execute(pragma)
