@@ -1,8 +1,17 @@
 """Money from the command line: grants, corrections, refunds, redemption codes."""
 
+import asyncio
 import sqlite3
 
 import pytest
+
+from meterway.db.engine import open_engine, transaction
+from meterway.ledger.books import service as books
+from meterway.ledger.books.types import Kind
+from meterway.ledger.charges import service as charges
+from meterway.ledger.charges.types import Funding
+from tests.factories.charges import new_record
+from tests.factories.databases import sqlite_url
 
 ADMIN = "admin@localhost"
 
@@ -55,6 +64,26 @@ def test_refund_gives_back_at_most_what_was_charged(shell):
     shell.run("user", "refund", "256", code=4)
     for nonsense in ("req_ff", "ten", "9" * 19):
         shell.run("user", "refund", nonsense, code=2)
+
+
+async def _post(shell, record):
+    engine = open_engine(sqlite_url(shell.data / "meterway.db"))
+    async with transaction(engine) as tx:
+        posted = await charges.post(tx, charges.Names(), 1, [record], {})
+        await books.move(tx, posted.deltas)
+    await engine.dispose()
+
+
+def test_refund_of_credit_goes_back_to_its_billing_channel(shell):
+    paid = new_record(user_id=1, price=5, funding=Funding.CREDIT, billing="codex")
+    asyncio.run(_post(shell, paid))
+
+    shell.run("user", "refund", paid.call_id)
+
+    with sqlite3.connect(shell.data / "meterway.db") as database:
+        rows = database.execute("SELECT kind, name, available FROM budgets").fetchall()
+    database.close()
+    assert rows == [(Kind.CREDIT.value, "codex", 5)]
 
 
 def test_codes_are_shown_once(shell):

@@ -17,6 +17,7 @@ from meterway.kit.money import Nanos, dollars, shown
 from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Kind, Pots
 from meterway.ledger.budgets import service as budgets
+from meterway.ledger.charges import service as charges
 from meterway.ledger.codes import service as codes
 from meterway.ledger.codes.types import Code, NewCodes
 from meterway.settings import Settings
@@ -79,12 +80,11 @@ def _say(frame: Frame, email: str, pots: Pots) -> None:
 @click.argument("call_id")
 @click.argument("amount", required=False)
 @click.option("--reason", default="", help="What the statement says of it.")
-@click.option("--billing", default="", help="The billing channel, where its credit paid.")
 @common
-def refund(frame: Frame, /, call_id: str, amount: str | None, *, reason: str, billing: str) -> None:
+def refund(frame: Frame, /, call_id: str, amount: str | None, *, reason: str) -> None:
     """Give back what a call was charged, or AMOUNT of it. CALL_ID as in `x-request-id`."""
     some = None if amount is None else dollars(amount)
-    work = _refund(frame.settings(), _call(call_id), some, reason=reason, billing=billing)
+    work = _refund(frame.settings(), _call(call_id), some, reason)
     entry_id, user_id, before, after = run(work)
     back = shown(after - before)
     facts = {"entry": str(entry_id), "user_id": str(user_id), "amount": back}
@@ -92,10 +92,12 @@ def refund(frame: Frame, /, call_id: str, amount: str | None, *, reason: str, bi
 
 
 async def _refund(
-    settings: Settings, call_id: int, amount: Nanos | None, *, reason: str, billing: str
+    settings: Settings, call_id: int, amount: Nanos | None, reason: str
 ) -> tuple[int | None, int, Nanos, Nanos]:
     async with opened(settings) as place, transaction(place.engine) as tx:
-        charge = msgspec.structs.replace(await budgets.refundable(tx, call_id), billing=billing)
+        charge = await budgets.refundable(tx, call_id)
+        if charge.credit and (told := await charges.receipt(tx, charge.user_id, call_id)):
+            charge = msgspec.structs.replace(charge, billing=told.billing)
         before = -(await books.reversed_of(tx, call_id)).get(Kind.REVENUE, 0)
         at = place.clock.now()
         entry_id = await budgets.refund(tx, charge, amount, at=at, reference=None, reason=reason)

@@ -360,6 +360,20 @@ async def test_stopping_worker_returns_what_is_idle_and_lends_no_more(engine, cl
     assert taken.close(4)[1] == 0
 
 
+async def test_worker_that_stopped_looks_no_more(engine, board):
+    await top_up(engine, 100)
+    clock = FakeClock(patient=True)
+    purse, _ = await new_purse(engine, clock, board)
+    running = asyncio.ensure_future(purse.run())
+    await _until(lambda: clock._sleepers)
+
+    await purse.close()
+    clock.advance(5)
+
+    await asyncio.wait_for(running, 5)
+    assert not purse._tasks._running
+
+
 # -- failures ------------------------------------------------------------------------------------
 
 

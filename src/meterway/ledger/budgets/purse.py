@@ -138,21 +138,27 @@ class Purse:
     async def run(self) -> None:
         """Answer recalls and return what lies idle, for ever.
 
-        Ends by being cancelled; what is being returned then ends with `close`.
+        Ends by being cancelled, and with `close`, which waits for what is being returned.
         """
         due = self._clock.monotonic() + _TICK
-        while True:
+        while not self._closed:
             await self._clock.sleep(LOOK)
             now = self._clock.monotonic()
-            if self.heard():
-                await self._apart(self.answer_recalls())
-            if now >= due:
+            is_due = now >= due
+            if is_due:
                 due = now + _TICK
-                await self._apart(self.tick(now))
+            if not self._closed and (is_due or self.heard()):
+                await self._apart(self._return(now, is_due=is_due))
 
     async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` outlive whoever cancels us, and us outlive its failure, which is logged."""
         await asyncio.wait([self._tasks.spawn(work, name="purse.return")])
+
+    async def _return(self, now: float, *, is_due: bool) -> None:
+        if self._board.moved() or not is_due:
+            await self.answer_recalls()
+        if is_due:
+            await self.tick(now)
 
     def heard(self) -> bool:
         """Say whether somebody on this machine waits since the last look, and we may help."""
