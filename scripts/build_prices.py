@@ -12,6 +12,7 @@ round a cached token's own price, and some do not discount it in batches. genai-
 MIT licence (see NOTICE). The same inputs give the same bytes.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -65,6 +66,10 @@ SERVICES = {
     "fast": ({"service_tier": "fast"}, {"speed": "fast"}),
 }
 
+# Inference in the United States, https://platform.claude.com/docs/en/manage-claude/data-residency;
+# it multiplies what else changes the price.
+PLACED = re.compile(r"claude-(opus|sonnet)-4-[6-9]|claude-[a-z]+-[5-9]")
+PLACE, PLACE_FACTOR = "us", 1_100_000
 HALF_BATCHES = frozenset({"anthropic", "openai"})
 
 
@@ -198,6 +203,9 @@ def services_of(provider: str, info: ModelInfo, at: datetime) -> dict[str, int]:
             other = base(info.get_prices(at, context), "input_mtok")
             if known and usual and other:
                 factors[service] = round(other / usual * PPM)
+    if PLACED.match(info.id):
+        placed = {f"{name}_{PLACE}": ppm * PLACE_FACTOR // PPM for name, ppm in factors.items()}
+        factors |= {PLACE: PLACE_FACTOR} | placed
     return factors
 
 

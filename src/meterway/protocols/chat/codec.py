@@ -17,6 +17,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `model` and `stream` as sent; `include_usage` is true where a streaming client asked for the
     final usage chunk, or where its dialect always reports usage. `max_tokens` is the most the
     client allows for one answer, None where it does not say; `choices` how many it wants.
+    `service_tier` is in one word all that changes the price, such as "flex" or "fast_us".
     """
 
     model: str

@@ -26,6 +26,23 @@ def test_facts_name_model_stream_and_tier():
     assert facts.include_usage
 
 
+@pytest.mark.parametrize(
+    ("fields", "service"),
+    [
+        ({}, None),
+        ({"speed": "standard", "inference_geo": "global"}, None),
+        ({"speed": None, "inference_geo": None, "service_tier": "auto"}, "auto"),
+        ({"speed": "fast"}, "fast"),
+        ({"speed": "fast", "service_tier": "auto"}, "fast"),
+        ({"inference_geo": "us", "service_tier": "standard_only"}, "us"),
+        ({"speed": "fast", "inference_geo": "us"}, "fast_us"),
+        ({"speed": "warp"}, "warp"),
+    ],
+)
+def test_facts_name_all_that_changes_the_price(fields, service):
+    assert ANTHROPIC_MESSAGES.facts(body(**fields)).service_tier == service
+
+
 def test_facts_name_the_longest_answer_allowed():
     assert ANTHROPIC_MESSAGES.facts(body(max_tokens=77)).max_tokens == 77
 

@@ -11,7 +11,7 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.errors import failed
 from meterway.protocols.chat.anthropic_messages.stream_out import MESSAGE_STOP
-from meterway.protocols.chat.anthropic_messages.usage import Tally, decode_tier
+from meterway.protocols.chat.anthropic_messages.usage import Tally, told_service
 from meterway.protocols.usage import Usage
 
 _DELTA_EVENT = b"event: content_block_delta\n"
@@ -134,7 +134,7 @@ class AnthropicStreamReader:
         report = read.message.usage if read.message else None
         self._tally.add(report)
         self.usage = self._tally.usage()
-        self.service_tier = decode_tier(report.service_tier) if report else None
+        self.service_tier = told_service(report)
         if self._model is None:
             return block
         outer = _raw_object.decode(event.data)

@@ -16,9 +16,9 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.errors import failed
 from meterway.protocols.chat.anthropic_messages.usage import (
-    decode_tier,
     decode_usage,
     encode_usage,
+    told_service,
 )
 from meterway.protocols.chat.codec import Seen
 from meterway.protocols.errors import BadReplyError
@@ -80,7 +80,7 @@ def decode_reply(body: bytes) -> neutral.Reply | neutral.Failed:
         model=reply.model,
         choices=(choice,),
         usage=decode_usage(reply.usage),
-        service_tier=decode_tier(reply.usage.service_tier) if reply.usage else None,
+        service_tier=told_service(reply.usage),
     )
 
 
@@ -202,5 +202,5 @@ def pass_reply(body: bytes, model: str | None) -> Seen:
             body = json.encode(message)
     except wire.UNREADABLE as error:
         raise _not_a_message(error) from None
-    tier = decode_tier(head.usage.service_tier) if head.usage else None
-    return Seen(body=body, usage=decode_usage(head.usage), service_tier=tier)
+    told = told_service(head.usage)
+    return Seen(body=body, usage=decode_usage(head.usage), service_tier=told)

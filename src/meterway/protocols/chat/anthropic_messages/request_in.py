@@ -24,7 +24,7 @@ from meterway.protocols.chat.anthropic_messages.faults import (
     required,
     wording_at,
 )
-from meterway.protocols.chat.anthropic_messages.usage import decode_tier
+from meterway.protocols.chat.anthropic_messages.usage import decode_tier, service_of
 from meterway.protocols.chat.anthropic_messages.usual_in import read_usual
 from meterway.protocols.chat.codec import Facts
 
@@ -45,7 +45,11 @@ def facts(body: RawObject) -> Facts:
     return Facts(
         model=decode_at(body["model"], str, "model"),
         stream=_stream(body),
-        service_tier=decode_tier(_optional(body, "service_tier", str)),
+        service_tier=service_of(
+            _optional(body, "service_tier", str),
+            _optional(body, "speed", str),
+            _optional(body, "inference_geo", str),
+        ),
         max_tokens=_optional(body, "max_tokens", int),
     )
 

@@ -11,7 +11,7 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.errors import failed
 from meterway.protocols.chat.anthropic_messages.reply import READ_BLOCKS, decode_stop
-from meterway.protocols.chat.anthropic_messages.usage import Tally, decode_tier
+from meterway.protocols.chat.anthropic_messages.usage import Tally, told_service
 from meterway.protocols.errors import BadReplyError
 
 _event_decoder = msgspec.json.Decoder(wire.StreamEvent)
@@ -98,13 +98,12 @@ class AnthropicStreamDecoder:
     def _start(self, event: wire.StreamEvent, events: list[neutral.Event]) -> None:
         message = event.message or wire.Reply()
         self._tally.add(message.usage)
-        tier = message.usage.service_tier if message.usage else None
         events.append(
             neutral.Opened(
                 id=message.id,
                 model=message.model,
                 usage=self._tally.usage(),
-                service_tier=decode_tier(tier),
+                service_tier=told_service(message.usage),
             )
         )
 

@@ -12,6 +12,7 @@ from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.usage import Usage
 
 _TIERS = {"standard": "default", "standard_only": "default"}
+_USUAL = frozenset({"auto", "default", "standard", "global", "not_available"})
 _WIRE_TIERS = {"default": "standard", "priority": "priority", "batch": "batch"}
 
 
@@ -151,3 +152,22 @@ def encode_usage(usage: Usage | None, tier: str | None = None) -> dict[str, Any]
 def decode_tier(tier: str | None) -> str | None:
     """Return a tier in the words all dialects share: Anthropic's standard is "default"."""
     return _TIERS.get(tier, tier) if tier else None
+
+
+def service_of(tier: str | None, speed: str | None, geo: str | None) -> str | None:
+    """Return in one word all that changes the price: tier, speed and place, as "fast_us".
+
+    What is as usual adds nothing: of such a call it is the tier alone, "default" or None. Sources:
+    https://platform.claude.com/docs/en/build-with-claude/fast-mode and
+    https://platform.claude.com/docs/en/manage-claude/data-residency
+    """
+    known = decode_tier(tier)
+    words = (known, speed, geo)
+    return "_".join(word for word in words if word and word not in _USUAL) or known
+
+
+def told_service(report: wire.Usage | None) -> str | None:
+    """Return what a reply says of that."""
+    if report is None:
+        return None
+    return service_of(report.service_tier, report.speed, report.inference_geo)

@@ -166,6 +166,8 @@ class Usage(msgspec.Struct):
     output_tokens_details: OutputTokensDetails | None = None
     iterations: list[Iteration] | None = None
     service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
 
 
 class Error(msgspec.Struct):
