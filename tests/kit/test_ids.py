@@ -2,7 +2,7 @@
 
 import time
 
-from meterway.kit.ids import CallIds, first_id, moment
+from meterway.kit.ids import CallIds, day, first_id, moment
 
 
 def test_call_id_tells_its_moment_to_the_millisecond():
@@ -22,3 +22,9 @@ def test_first_id_parts_what_came_before_from_what_came_after():
 
 def test_moment_before_all_calls_has_the_least_id():
     assert first_id(0) == 0
+
+
+def test_day_of_a_call_begins_at_midnight_utc():
+    midnight = 86_400 * 20_833
+
+    assert [day(first_id(midnight - 0.001)), day(first_id(midnight))] == [20_832, 20_833]

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_seconds
-from meterway.kit.ids import first_id, moment
+from meterway.db.rows import Values
+from meterway.kit.ids import day, first_id
 from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Account, Entry, Pots
 from meterway.ledger.charges import legs, receipts, store
@@ -16,7 +16,7 @@ from meterway.ledger.charges.types import By, Charge, Filters, Posted, Record, S
 from meterway.ledger.seals import service as seals
 from meterway.ledger.seals.types import Erased, Seal
 
-_DAY: Final = 86_400
+_DAY: Final = 86_400.0
 _NEAR: Final = 3600.0
 _LAST_ID: Final = 2**63 - 1
 _BATCH: Final = 5
@@ -94,7 +94,7 @@ def _texts(record: Record) -> Iterable[str]:
     return (record.model, *receipts.texts(record.receipt, record.billing))
 
 
-def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> store.Values:
+def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> Values:
     return (
         record.call_id,
         record.user_id,
@@ -109,22 +109,17 @@ def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> store.V
     )
 
 
-def _by_day(rows: Iterable[store.Values], records: Iterable[Record]) -> list[store.Values]:
+def _by_day(rows: Iterable[Values], records: Iterable[Record]) -> list[Values]:
     """Add the calls up by user, day, key and model."""
     found: dict[tuple[int, int, int, int], list[int]] = {}
     for row, record in zip(rows, records, strict=True):
         usage = record.receipt.usage
-        sums = found.setdefault((row[1], day_of(row[0]), row[2], row[3]), [0, 0, 0, 0])
+        sums = found.setdefault((row[1], day(row[0]), row[2], row[3]), [0, 0, 0, 0])
         sums[0] += 1
         sums[1] += usage.total_input
         sums[2] += usage.total_output
         sums[3] += record.price
     return [(*of, *sums) for of, sums in sorted(found.items())]
-
-
-def day_of(call_id: int) -> int:
-    """Return the UTC day of a call, in whole days since the epoch."""
-    return int(moment(call_id) // _DAY)
 
 
 async def receipt(connection: AsyncConnection, user_id: int, call_id: int) -> Charge | None:
@@ -142,24 +137,36 @@ async def page(
     filters: Filters = Filters(),  # noqa: B008 - a frozen value
 ) -> list[Charge]:
     """Return at most `limit` of a user's calls, youngest first, from before a call id on."""
-    conditions: list[ColumnElement[bool]] = [charges.c.user_id == user_id]
-    if before is not None:
-        conditions.append(charges.c.call_id < before)
-    if filters.since is not None:
-        conditions.append(charges.c.call_id >= first_id(filters.since))
-    if filters.until is not None:
-        conditions.append(charges.c.call_id < first_id(filters.until))
+    first = 0 if filters.since is None else first_id(filters.since)
+    end = _LAST_ID if filters.until is None else first_id(filters.until)
+    end = end if before is None else min(end, before)
+    mine, is_rare = [charges.c.user_id == user_id], [usage_days.c.user_id == user_id]
     if filters.key_id is not None:
-        conditions.append(charges.c.key_id == filters.key_id)
+        mine.append(charges.c.key_id == filters.key_id)
+        is_rare.append(usage_days.c.key_id == filters.key_id)
     if filters.model is not None:
         numbers = await store.name_ids(connection, [receipts.kept(filters.model)])
-        conditions.append(charges.c.model_id.in_(numbers.values()))
-    return await _charges(connection, await store.some(connection, conditions, limit))
+        mine.append(charges.c.model_id.in_(numbers.values()))
+        is_rare.append(usage_days.c.model_id.in_(numbers.values()))
+    ranges = [(first, end)]
+    if len(is_rare) > 1:  # what is rare is looked for on the days that have any, youngest first
+        days = [*is_rare, usage_days.c.day.between(day(first), day(end))]
+        ranges = [
+            (max(first, first_id(found * _DAY)), min(end, first_id((found + 1) * _DAY)))
+            for found in await store.days_with(connection, days)
+        ]
+    rows: list[Any] = []
+    for least, most in ranges:
+        between = (charges.c.call_id >= least, charges.c.call_id < most)
+        rows += await store.some(connection, (*mine, *between), limit - len(rows))
+        if len(rows) == limit:
+            break
+    return await _charges(connection, rows)
 
 
 async def _charges(connection: AsyncConnection, rows: Sequence[Any]) -> list[Charge]:
     """Turn rows into charges, asking for the names they use at once."""
-    packed = [receipts.Packed(row.receipt) for row in rows]
+    packed = [receipts.unpack(row.receipt) for row in rows]
     used = {number for one in packed for number in one.names()} | {row.model_id for row in rows}
     names = await store.name_texts(connection, used) if used else {}
     return [charge(row, one, names) for row, one in zip(rows, packed, strict=True)]
@@ -213,9 +220,7 @@ async def summary(
     ]
 
 
-async def scan(
-    connection: AsyncConnection, after: int, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def scan(connection: AsyncConnection, after: int, limit: int) -> Sequence[Values]:
     """Return at most `limit` charges as they are stored, by call id, from after one on."""
     return await store.scan(connection, after, limit)
 
@@ -263,7 +268,7 @@ async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int 
     touched = await seals.of(tx, {row[_BATCH] for row in rows})
     gone = {row[0] for row in rows}
     left = [row for row in await _rows_of(tx, list(touched.values()), parts) if row[0] not in gone]
-    kept: dict[int, list[store.Values]] = {number: [] for number in sorted(touched)}
+    kept: dict[int, list[Values]] = {number: [] for number in sorted(touched)}
     for row in left:
         kept[row[_BATCH]].append(row)
     erased = [
@@ -275,7 +280,7 @@ async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int 
 
 async def _rows_of(
     connection: AsyncConnection, batches: Sequence[Seal], parts: Mapping[int, Erased]
-) -> list[store.Values]:
+) -> list[Values]:
     """Return every charge of some batches, looking first where their call ids should lie."""
     numbers = [seal.batch for seal in batches if seal.charges > 0]
     if not numbers:
@@ -292,7 +297,7 @@ async def _rows_of(
 
 
 async def _erase(
-    tx: AsyncConnection, rows: Sequence[store.Values], erased: Sequence[Erased], at: float
+    tx: AsyncConnection, rows: Sequence[Values], erased: Sequence[Erased], at: float
 ) -> None:
     """Delete charges; an entry takes their place in the books, a seal in the chain."""
     moved = {account: amount for account, amount in (await _moved(tx, rows)).items() if amount}
@@ -306,9 +311,9 @@ async def _erase(
     await seals.add_erasure(tx, await seals.last(tx), erased, charges=len(rows), at=at)
 
 
-async def _moved(connection: AsyncConnection, rows: Iterable[store.Values]) -> dict[Account, int]:
+async def _moved(connection: AsyncConnection, rows: Iterable[Values]) -> dict[Account, int]:
     """Return what charges moved, by account."""
-    packed = [(row, receipts.Packed(row[-1])) for row in rows]
+    packed = [(row, receipts.unpack(row[-1])) for row in rows]
     used = {number for _, one in packed for number in one.names()}
     texts = await store.name_texts(connection, used) if used else {}
     return legs.deltas(

@@ -6,14 +6,16 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db.rows import Values, fetch
 from meterway.ledger.charges.tables import charges, names, usage_days
-
-Values = tuple[Any, ...]
-"""A row of `charges`, in the order of its columns."""
 
 _COLUMNS: Final = tuple(charges.c.keys())
 _DAYS: Final = tuple(usage_days.c.keys())
 _REMOVE = text("DELETE FROM charges WHERE call_id = :call_id")
+_SCAN = text(
+    f"SELECT {', '.join(_COLUMNS)} FROM charges "  # noqa: S608 - our own names
+    "WHERE call_id > :after ORDER BY call_id LIMIT :most"
+)
 _ADD_NAME = text("INSERT INTO names (text) VALUES (:text) ON CONFLICT DO NOTHING")
 
 
@@ -68,14 +70,9 @@ async def some(
     return (await connection.execute(query)).all()
 
 
-async def scan(
-    connection: AsyncConnection, after: int, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def scan(connection: AsyncConnection, after: int, limit: int) -> Sequence[Values]:
     """Return charges in the order of their call ids."""
-    query = (
-        select(charges).where(charges.c.call_id > after).order_by(charges.c.call_id).limit(limit)
-    )
-    return (await connection.execute(query)).all()
+    return await fetch(connection, _SCAN, {"after": after, "most": limit})
 
 
 async def within(
@@ -109,6 +106,14 @@ async def days(connection: AsyncConnection) -> dict[tuple[int, int, int, int], t
         (row[0], row[1], row[2], row[3]): tuple(row[4:])
         for row in await connection.execute(select(usage_days))
     }
+
+
+async def days_with(
+    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[int]:
+    """Return the days of the sums that meet the conditions, youngest first."""
+    query = select(usage_days.c.day).where(*conditions).distinct()
+    return (await connection.execute(query.order_by(usage_days.c.day.desc()))).scalars().all()
 
 
 async def sums(
