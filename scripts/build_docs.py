@@ -24,7 +24,7 @@ from meterway.edge.platform.openapi import document
 from meterway.kit import metrics
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.neutral import Failed
-from meterway.settings import PREFIX, ChannelTable, Settings
+from meterway.settings import PREFIX, TIERS, ChannelTable, Settings, TierTable
 from meterway.settings.sources import is_secret
 from meterway.upstreams import failures
 from meterway.upstreams.errors import UpstreamError
@@ -43,7 +43,6 @@ _OFFLINE = (
     "meterway.accounts",
     "meterway.bench",
     "meterway.cli",
-    "meterway.keys",
     "meterway.kit.crypto",
     "meterway.kit.secret_file",
     "meterway.processes",
@@ -92,6 +91,19 @@ def settings_table() -> str:
 def channel_keys_table() -> str:
     """Return every key of one channel in the settings file."""
     return table(("key", "default", "meaning"), _keys_of(ChannelTable))
+
+
+def tier_keys_table() -> str:
+    """Return every key of one tier's limits in the settings file, with each tier's default."""
+    rows = [
+        (
+            f"`{name}`",
+            *(f"`{getattr(tier, name)}`" for tier in TIERS.values()),
+            field.description or "",
+        )
+        for name, field in TierTable.model_fields.items()
+    ]
+    return table(("key", *(f"`{name}`" for name in TIERS), "meaning"), rows)
 
 
 def _keys_of(model: type[BaseModel]) -> Iterator[Sequence[str]]:
@@ -299,6 +311,7 @@ def every_metric() -> list[MetricWrapperBase]:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "channel-keys": channel_keys_table,
+    "tier-keys": tier_keys_table,
     "providers": providers_table,
     "routes": routes_table,
     "errors": errors_table,

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from meterway.accounts import service as accounts
 from meterway.accounts.errors import BadUserError, UserExistsError, UserNotFoundError
-from meterway.accounts.types import NewUser
+from meterway.accounts.types import NewUser, Tier
 from meterway.db import versions
 from meterway.db.engine import reading, transaction
 
@@ -99,3 +99,64 @@ async def test_unknown_users_are_not_found(sqlite):
 
 def test_representation_shows_no_password():
     assert "canary" not in repr(NEW)
+
+
+async def _set_tier(engine, user_id, tier, expires_at=None):
+    async with transaction(engine) as tx:
+        await accounts.set_tier(tx, user_id, tier, expires_at)
+
+
+async def _by_id(engine, user_id):
+    async with reading(engine) as connection:
+        found = await accounts.by_id(connection, user_id)
+    assert found is not None
+    return found
+
+
+async def test_new_user_is_normal_unless_said_otherwise(engine):
+    plain = await _by_id(engine, await _create(engine))
+    new = NewUser(email="v@b", password="12345678", tier=Tier.VIP, tier_expires_at=7.5)
+    vip = await _by_id(engine, await _create(engine, new))
+
+    assert (plain.tier, plain.tier_expires_at) == (Tier.NORMAL, None)
+    assert (vip.tier, vip.tier_expires_at) == (Tier.VIP, 7.5)
+
+
+async def test_membership_is_in_effect_until_its_end(engine):
+    user_id = await _create(engine)
+
+    await _set_tier(engine, user_id, Tier.PREMIUM, 100.0)
+
+    user = await _by_id(engine, user_id)
+    assert [user.tier_at(now) for now in (99.9, 100.0)] == [Tier.PREMIUM, Tier.NORMAL]
+
+
+async def test_membership_without_an_end_lasts(engine):
+    user_id = await _create(engine)
+
+    await _set_tier(engine, user_id, Tier.VIP)
+
+    assert (await _by_id(engine, user_id)).tier_at(1e12) is Tier.VIP
+
+
+async def test_everybody_hears_of_a_new_tier(engine):
+    user_id = await _create(engine)
+
+    await _set_tier(engine, user_id, Tier.VIP)
+
+    async with reading(engine) as connection:
+        assert await versions.read(connection) == {"keys": 1}
+
+
+async def test_tier_that_cannot_be_is_refused(engine):
+    user_id = await _create(engine)
+
+    with pytest.raises(BadUserError):
+        await _set_tier(engine, user_id, Tier.NORMAL, 5.0)
+    with pytest.raises(BadUserError):
+        await _create(engine, NewUser(email="n@b", password="12345678", tier_expires_at=5.0))
+    with pytest.raises(UserNotFoundError):
+        await _set_tier(engine, 99, Tier.VIP)
+    async with transaction(engine) as tx:
+        with pytest.raises(UserNotFoundError):
+            await accounts.lock(tx, 99)

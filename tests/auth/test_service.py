@@ -6,13 +6,15 @@ import pytest
 from sqlalchemy import event, text
 
 from meterway.accounts import service as accounts
+from meterway.accounts.types import Tier
 from meterway.auth.errors import DisabledKeyError, ExpiredKeyError, InvalidKeyError
-from meterway.auth.service import Authenticator
+from meterway.auth.service import Authenticator, grantable
+from meterway.catalog.types import Model
 from meterway.db import versions
-from meterway.db.engine import open_engine, transaction
+from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.versions import Watcher
 from meterway.keys import service as keys
-from meterway.keys.types import NewKey
+from meterway.keys.types import Changes, NewKey
 from meterway.kit.errors import UnavailableError
 from tests.factories.databases import sqlite_url
 from tests.factories.users import new_user
@@ -192,13 +194,13 @@ async def test_revocation_holds_as_soon_as_the_version_was_seen(place):
     await watcher.look()
     await place.auth.principal(token)
     async with transaction(place.engine) as tx:
-        await keys.revoke(tx, key_id)
+        await keys.delete(tx, key_id, now=1.0)
 
     before = place.auth.known(token)
     await watcher.look()
 
     assert before is not None
-    with pytest.raises(DisabledKeyError, match="disabled"):
+    with pytest.raises(DisabledKeyError, match="deleted"):
         await place.auth.principal(token)
 
 
@@ -257,3 +259,38 @@ async def test_warm_keys_outlive_a_failing_database(place):
         await tx.execute(text("ALTER TABLE keys RENAME TO hidden"))
 
     assert (await place.auth.principal(token)).user_id == place.user_id
+
+
+async def test_principal_says_its_tier_and_whether_its_key_is_capped(place):
+    _, token = await place.new_key()
+    _, capped = await place.new_key(max_fee=5)
+    async with transaction(place.engine) as tx:
+        await accounts.set_tier(tx, place.user_id, Tier.VIP, place.clock.now() + 10)
+
+    one, other = [await place.auth.principal(text) for text in (token, capped)]
+
+    assert (one.capped, other.capped) == (False, True)
+    assert one.tier_at(place.clock.now()) is Tier.VIP
+    assert one.tier_at(place.clock.now() + 10) is Tier.NORMAL
+
+
+async def test_disabled_key_is_refused_until_it_is_enabled(place):
+    key_id, token = await place.new_key()
+    for disabled in (True, False):
+        async with transaction(place.engine) as tx:
+            await keys.update(tx, key_id, Changes(disabled=disabled), known=())
+        place.auth.forget()
+        if disabled:
+            with pytest.raises(DisabledKeyError):
+                await place.auth.principal(token)
+
+    assert (await place.auth.principal(token)).key_id == key_id
+
+
+async def test_permissions_may_name_models_families_and_capabilities(engine):
+    model = Model(id="gpt-4o", family="gpt-4", vendor="openai", title="GPT-4o")
+
+    async with reading(engine) as connection:
+        names = await grantable(connection, [model])
+
+    assert names == {"gpt-4o", "gpt-4", "file-v1"}

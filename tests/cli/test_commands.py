@@ -67,6 +67,46 @@ def test_key_takes_models_families_and_an_end(shell):
     assert (listed["default_model"], listed["is_admin"]) == ("gpt-4o", True)
 
 
+def test_user_is_made_and_set_a_member_of_a_tier(shell):
+    shell.run(
+        "user", "create", "--email", "a@b", "--tier", "vip", "--until", "2100-01-01T00:00:00Z"
+    )
+    [_, made] = shell.json("user", "list")
+
+    said = shell.json("user", "set-tier", "a@b", "premium")
+
+    [_, changed] = shell.json("user", "list")
+    assert (made["tier"], made["tier_expires_at"]) == ("VIP", "2100-01-01T00:00:00.000Z")
+    assert (changed["tier"], changed["tier_expires_at"]) == ("PREMIUM", None)
+    assert said == {"email": "a@b", "tier": "PREMIUM", "tier_expires_at": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("admin@localhost", "gold"), 2),
+        (("admin@localhost", "normal", "--until", "30d"), 2),
+        (("admin@localhost", "VIP", "--until", "soon"), 2),
+        (("nobody@localhost", "VIP"), 3),
+    ],
+)
+def test_tier_that_cannot_be_set_is_refused(shell, arguments, code):
+    shell.run("user", "set-tier", *arguments, code=code)
+
+    assert shell.json("user", "list")[0]["tier"] == "normal"
+
+
+def test_key_has_a_bound_in_dollars_that_can_be_lifted(shell):
+    made = shell.json("key", "create", "--user", "admin@localhost", "--max-fee", "12.5")
+    [_, before] = shell.json("key", "list")
+
+    shell.run("key", "update", made["id"], "--max-fee", "0")
+
+    [_, after] = shell.json("key", "list")
+    assert (before["max_fee"], before["used_fee"], before["used_times"]) == ("12.50", "0.00", 0)
+    assert after["max_fee"] == "0.00"
+
+
 def test_key_may_name_a_model_only_a_channel_has(shell):
     shell.run(*CHANNEL, "--api-key", "k", "--models", "house-model=gpt-4o")
 
@@ -79,6 +119,10 @@ def test_key_may_name_a_model_only_a_channel_has(shell):
         (("--user", "nobody@x"), 3),
         (("--user", "admin@localhost", "--permissions", "gpt-4x"), 2),
         (("--user", "admin@localhost", "--expires", "soon"), 2),
+        (("--user", "admin@localhost", "--max-fee", "-1"), 2),
+        (("--user", "admin@localhost", "--max-fee", "NaN"), 2),
+        (("--user", "admin@localhost", "--max-fee", "1e3"), 2),
+        (("--user", "admin@localhost", "--remark", "x" * 256), 2),
         (("--user", "admin@localhost", "--expires", "99999999999999d"), 2),
         ((), 2),
     ],
@@ -97,7 +141,10 @@ def test_key_is_revoked_by_number_or_text(shell, form):
     result = shell.run("key", "revoke", name, stdin=key)
 
     assert key not in result.output
-    assert shell.json("key", "list")[0]["disabled"] is True
+    [listed] = shell.json("key", "list")
+    assert listed["disabled"] is True
+    assert listed["deleted_at"] is not None
+    shell.run("key", "update", "1", "--remark", "back", code=3)
 
 
 def test_key_is_changed_where_that_is_said_and_else_stays(shell):
@@ -261,8 +308,8 @@ def test_upgrade_is_done_once(new_shell):
     first, second = new_shell.json("db", "upgrade"), new_shell.json("db", "upgrade")
 
     assert (first, second) == (
-        {"version": "0001", "changed": True},
-        {"version": "0001", "changed": False},
+        {"version": "0002", "changed": True},
+        {"version": "0002", "changed": False},
     )
 
 

@@ -118,7 +118,7 @@ def test_every_command_and_option_is_told():
 def test_commands_in_the_docs_exist():
     known = {path.removeprefix("meterway ") for path, _ in build_docs.every_command()}
     groups = {path.partition(" ")[0] for path in known if " " in path}
-    code = re.compile(r"(?:\$ (?:\.venv/bin/)?|`)meterway ([a-z]+)(?: ([a-z]+))?")
+    code = re.compile(r"(?:\$ (?:\.venv/bin/)?|`)meterway ([a-z-]+)(?: ([a-z][a-z-]*))?")
 
     for path in PAGES:
         for first, second in code.findall(path.read_text(encoding="utf-8")):

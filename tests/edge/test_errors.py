@@ -153,6 +153,13 @@ def test_a_passing_fault_says_when_to_retry():
     assert headers[b"retry-after-ms"] == b"250"
 
 
+def test_a_fault_that_takes_long_to_pass_is_told_but_not_slept_through():
+    _, _, headers = shown(UnavailableError("m", retry_after=61), ANTHROPIC)
+
+    assert headers[b"x-should-retry"] == b"false"
+    assert headers[b"retry-after"] == b"61"
+
+
 def test_a_503_without_a_time_asks_for_a_second():
     _, _, headers = shown(UnavailableError("m"), ANTHROPIC)
 

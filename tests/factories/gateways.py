@@ -147,6 +147,20 @@ class Gateway:
             reply = connection.getresponse()
             return Answer(reply.status, json.loads(reply.read()), dict(reply.getheaders()))
 
+    @property
+    def pid(self) -> int | None:
+        """The parent of its processes, None while it does not run."""
+        return None if self._process is None else self._process.pid
+
+    def crash(self) -> None:
+        """Kill the parent alone, as the kernel would; its children see to themselves."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
     def stop(self) -> int | None:
         """End it as its operator would; return its exit status, None where it never ran."""
         process, self._process = self._process, None

@@ -9,9 +9,12 @@ from meterway.kit.json import decode_top
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codecs import CODECS
 from meterway.protocols.dialects import Dialect
+from meterway.limits.service import Limiter, Policy
 from meterway.protocols.usage import Usage
 from meterway.relay.attempts import Attempts, RetryPolicy
+from meterway.relay.billing import Billing
 from meterway.relay.exchange import Exchange
+from meterway.relay.limits import CallLimits
 from meterway.relay.pipeline import Gate, relay, unchanged
 from meterway.relay.record import CallRecord
 from meterway.relay.stream import Reply
@@ -42,10 +45,22 @@ def channel(id_: int = 1, provider: Provider = OPENAI, **facts) -> Channel:
     return Channel(id=id_, name=f"c{id_}", provider=provider, base_url="http://up/v1", **facts)
 
 
+class _NoCounts:
+    """Counts that nobody asks, since nothing is limited."""
+
+
+def unlimited(clock) -> CallLimits:
+    """Admit everything."""
+    limiter = Limiter(_NoCounts(), clock)  # type: ignore[arg-type]  # never asked
+    return CallLimits(limiter, Policy({}), clock)
+
+
 class Relay:
     """A relay over scripted answers; `records` holds what was settled."""
 
-    def __init__(self, *answers, channels=None, policy=None, breaker=None) -> None:
+    def __init__(
+        self, *answers, channels=None, policy=None, breaker=None, billing: Billing | None = None
+    ) -> None:
         self.clock = FakeClock()
         self.transport = ScriptedTransport(*answers)
         self.health = Health(self.clock, breaker or Breaker(threshold=3, first=5))
@@ -53,7 +68,8 @@ class Relay:
         router = Router(channels or [channel()], Catalog([]), self.health)
         exchange = Exchange({"network": self.transport}, CODECS, self.clock)
         attempts = Attempts(exchange, self.health, self.clock, policy or RetryPolicy())
-        self.gate = Gate(unchanged, router, Till(self.clock, [self.records.append]), attempts)
+        till = Till(self.clock, [self.records.append], billing)
+        self.gate = Gate(unchanged, router, unlimited(self.clock), till, attempts)
 
     @property
     def usage(self) -> Usage:

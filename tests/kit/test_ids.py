@@ -1,8 +1,10 @@
-"""Call ids and the moments they tell."""
+"""Call ids: the moments they tell, their public form and back."""
 
 import time
 
-from meterway.kit.ids import CallIds, day, first_id, moment
+import pytest
+
+from meterway.kit.ids import CallIds, call_id_of, day, first_id, moment, request_id
 
 
 def test_call_id_tells_its_moment_to_the_millisecond():
@@ -28,3 +30,27 @@ def test_day_of_a_call_begins_at_midnight_utc():
     midnight = 86_400 * 20_833
 
     assert [day(first_id(midnight - 0.001)), day(first_id(midnight))] == [20_832, 20_833]
+
+
+def test_a_call_id_comes_back_from_its_public_form():
+    call_id = CallIds(3).next()
+
+    assert call_id_of(request_id(call_id)) == call_id_of(str(call_id)) == call_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "req_",
+        "req_0",
+        "req_00000000000000zz",
+        "req_8000000000000000",
+        "9" * 19,
+        "²",
+        "-1",
+        "1 ",
+    ],
+)
+def test_what_names_no_call_is_none(text):
+    assert call_id_of(text) is None

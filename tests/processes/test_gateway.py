@@ -12,9 +12,18 @@ from meterway.db.engine import transaction
 from meterway.edge.platform import docs
 from meterway.edge.platform.openapi import document
 from meterway.kit import secret_file
+from meterway.limits.service import create_counts
 from meterway.processes.gateway import Gateway, build, limits_of
+from meterway.processes.workplace import Workplace
 from meterway.settings import load
 from tests.fakes.http_server import Answer, serving
+
+
+def _place(folder: Path) -> Workplace:
+    """Make what a parent makes for its workers."""
+    place = Workplace(folder)
+    create_counts(place.limits, 4)
+    return place
 
 
 @pytest.fixture
@@ -23,7 +32,7 @@ async def gateway(sqlite: AsyncEngine, tmp_path: Path):
     secret_file.create(tmp_path / "secret")
     flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/test.db"}
     settings = load(flags, environ={})
-    made = await build(settings, node=3, counter=tmp_path / "none.sock")
+    made = await build(settings, node=3, place=_place(tmp_path))
     yield made
     await made.close()
 
@@ -72,7 +81,7 @@ async def test_a_database_at_another_version_is_not_ready(gateway, sqlite):
 async def test_a_gateway_whose_database_is_away_starts_and_says_503_never_401(tmp_path):
     secret_file.create(tmp_path / "secret")
     flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/missing/test.db"}
-    gateway = await build(load(flags, environ={}), node=0, counter=tmp_path / "none.sock")
+    gateway = await build(load(flags, environ={}), node=0, place=_place(tmp_path))
     key = "sk-" + "a" * 48
 
     ready = await ask(gateway, "GET /ready HTTP/1.1")
@@ -86,7 +95,7 @@ async def test_a_gateway_whose_database_is_away_starts_and_says_503_never_401(tm
 async def test_questions_about_keys_end_before_the_database_is_let_go(sqlite, tmp_path):
     secret_file.create(tmp_path / "secret")
     flags = {"data": tmp_path, "database_url": f"sqlite:///{tmp_path}/test.db"}
-    gateway = await build(load(flags, environ={}), node=3, counter=tmp_path / "none.sock")
+    gateway = await build(load(flags, environ={}), node=3, place=_place(tmp_path))
     open_questions = []
 
     def look(engine):

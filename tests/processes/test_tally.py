@@ -17,6 +17,7 @@ from meterway.relay.record import Attempt, CallRecord, Outcome
 def _record(model: str = "m", *, stream: bool = False, error: str | None = None) -> CallRecord:
     attempt = Attempt(
         channel="up",
+        channel_id=1,
         credential="a",
         model=model,
         dialect=Dialect.OPENAI_CHAT,

@@ -3,24 +3,17 @@
 import asyncio
 import json
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from meterway.kit.errors import MeterwayError
-from meterway.kit.json import decode_top
-from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codecs import CODECS
-from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import UnsupportedContentError
 from meterway.relay.attempts import RetryPolicy
-from meterway.relay.errors import InsufficientBalanceError
-from meterway.relay.pipeline import relay as serve
 from meterway.relay.record import Outcome
 from meterway.routing.health import Breaker
 from meterway.upstreams.errors import ConnectError, CutConnectionError, UpstreamError
 from meterway.upstreams.types import Credential
-from tests.factories.relays import ANTHROPIC, CALLER, Relay, channel
+from tests.factories.relays import ANTHROPIC, Relay, channel
 from tests.fakes.transport import ScriptedResponse, stream, whole
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -305,16 +298,3 @@ async def test_an_upstream_that_repeats_the_credential_does_not_reach_the_caller
     assert "got *** and ***" in shown
     assert KEY not in shown
     assert EXTRA not in shown
-
-
-async def test_a_prepaid_account_without_a_balance_is_refused_before_the_upstream_works():
-    relay = Relay(whole(REPLY))
-    call = Call(1, CODECS[Dialect.OPENAI_CHAT], decode_top(json.dumps(ASK).encode()))
-    prepaid = msgspec.structs.replace(CALLER, postpaid=False)
-
-    with pytest.raises(InsufficientBalanceError) as caught:
-        await serve(call, prepaid, relay.gate)
-
-    assert caught.value.status == 402
-    assert relay.transport.sent == []
-    assert relay.records == []

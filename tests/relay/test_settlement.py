@@ -12,6 +12,7 @@ from meterway.relay.settlement import conclude
 def _attempt(error: str | None = None) -> Attempt:
     return Attempt(
         channel="c",
+        channel_id=1,
         credential=None,
         model="m",
         dialect=Dialect.OPENAI_CHAT,

@@ -1,6 +1,7 @@
 """From a model's name to the routes worth trying."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -44,9 +45,14 @@ def _channel(id_: int, provider: Provider = ANY, **facts) -> Channel:
     return Channel(id=id_, name=f"c{id_}", provider=provider, base_url="http://x", **facts)
 
 
-def _router(*channels: Channel, pretend: bool = False, health: Health | None = None) -> Router:
+def _router(
+    *channels: Channel,
+    pretend: bool = False,
+    health: Health | None = None,
+    priced: Callable[[str], bool] = lambda _: True,
+) -> Router:
     health = health or Health(FakeClock(), Breaker(threshold=1, first=7))
-    return Router(channels, CATALOG, health, stand_in=SANDBOX, pretend=pretend)
+    return Router(channels, CATALOG, health, stand_in=SANDBOX, pretend=pretend, priced=priced)
 
 
 def _tried(router: Router, model: str = "gpt-4o", dialect: Dialect = CHAT) -> list[str]:
@@ -230,3 +236,76 @@ def test_a_model_is_permitted_by_any_of_its_names_or_its_family(permission):
 
     with pytest.raises(ModelNotAllowedError):
         router.permit("gpt-4o", lambda name, family: permission in {name, family})
+
+
+# -- what has no price ---------------------------------------------------------------------------
+
+ENGINE = Provider(name="engine", title="E", source="x", speaks={CHAT: "/c"}, local=True)
+
+
+def _nothing_priced(model: str) -> bool:
+    del model
+    return False
+
+
+def test_a_model_without_a_price_is_not_offered_and_not_told_of():
+    router = _router(_channel(1, models={"gpt-4o": "x", "fast": "y"}), priced={"fast"}.__contains__)
+
+    assert router.offered() == ["sandbox/echo", "fast"]
+    assert (router.serves("gpt-4o"), router.serves("fast")) == (False, True)
+    with pytest.raises(ModelNotFoundError) as refused:
+        router.candidates("gpt-4o", CHAT)
+    with pytest.raises(ModelNotFoundError) as unknown:
+        router.candidates("unknown", CHAT)
+    assert refused.value.message.replace("gpt-4o", "unknown") == unknown.value.message
+
+
+def test_engines_of_ones_own_offer_their_models_without_a_price():
+    router = _router(_channel(1, ENGINE, models={"llama": "llama"}), priced=_nothing_priced)
+
+    assert _tried(router, "llama") == ["c1"]
+    assert router.terms("llama").free
+
+
+def test_a_model_that_a_vendor_offers_too_is_not_free():
+    engine = _channel(1, ENGINE, models={"gpt-4o": "gpt-4o"})
+
+    assert not _router(engine, _channel(2)).terms("gpt-4o").free
+    assert not _router(engine, _channel(2), priced=_nothing_priced).serves("gpt-4o")
+    assert _router(engine, _channel(2, enabled=False)).terms("gpt-4o").free
+
+
+def test_the_sandboxs_own_models_are_free_and_those_it_stands_in_for_ask_their_price():
+    router = _router(pretend=True, priced={"gpt-4o"}.__contains__)
+
+    assert router.terms("sandbox/echo").free
+    assert not router.terms("gpt-4o").free
+    assert router.terms("claude-3-opus").free
+    assert router.offered() == ["gpt-4o", "claude-3-opus-20240229", "sandbox/echo"]
+
+
+def test_what_nobody_offers_is_not_free():
+    assert not _router().terms("gpt-4o").free
+
+
+def test_a_name_behind_a_prefix_is_priced_as_the_name_alone_unless_it_has_its_own():
+    channel = _channel(1, prefix="TA")
+
+    plain = _router(channel, priced={"gpt-4o"}.__contains__)
+    own = _router(channel, priced={"gpt-4o", "TA/gpt-4o"}.__contains__)
+
+    assert plain.serves("TA/gpt-4o")
+    assert plain.terms("TA/gpt-4o") == ("gpt-4o", False)
+    assert own.terms("TA/gpt-4o") == ("TA/gpt-4o", False)
+    assert (plain.terms("gpt-4o").name, plain.terms("x").name) == ("gpt-4o", "x")
+
+
+def test_channels_with_models_that_have_no_price_are_named():
+    router = _router(
+        _channel(1, models={"gpt-4o": "x", "fast": "y"}),
+        _channel(2, CLAUDE),
+        _channel(3, ENGINE, models={"llama": "llama"}),
+        priced={"gpt-4o"}.__contains__,
+    )
+
+    assert router.unpriced() == {"c1": ["fast"], "c2": ["claude-3-opus-20240229"]}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterway.settings import ChannelTable, Settings, SettingsError, load
+from meterway.settings import ChannelTable, Settings, SettingsError, TierTable, load
 from meterway.settings.sources import Environment
 
 
@@ -199,7 +199,7 @@ def test_secrets_do_not_show_in_the_representation():
 def test_every_setting_is_described():
     undescribed = [
         name
-        for model in (Settings, ChannelTable)
+        for model in (Settings, ChannelTable, TierTable)
         for name, field in model.model_fields.items()
         if not field.description
     ]
@@ -237,3 +237,35 @@ def test_clients_are_told_an_address_they_can_reach(given, told):
 def test_settings_do_not_change():
     with pytest.raises(ValueError, match="frozen"):
         load({}, environ={}).port = 1
+
+
+def test_a_tiers_limits_are_changed_by_what_the_file_says_and_nothing_else(tmp_path):
+    config = _file(tmp_path, "[limits.normal]\nrpm = 12\ntpm = 0\n[limits.admin]\nkey_rpm = 5")
+    usual = load({}, environ={}).tiers
+
+    tiers = load({}, environ={}, config=config).tiers
+
+    assert (tiers["normal"].rpm, tiers["normal"].tpm) == (12, 0)
+    assert tiers["normal"].concurrency == usual["normal"].concurrency
+    assert tiers["VIP"] == usual["VIP"]
+    assert (tiers["admin"].key_rpm, tiers["admin"].rpm) == (5, 0)
+
+
+def test_the_first_administrator_is_not_limited():
+    assert set(load({}, environ={}).tiers["admin"].model_dump().values()) == {0}
+
+
+def test_limits_come_from_the_environment_as_json():
+    environ = {"METERWAY_LIMITS": '{"VIP":{"rpm":60}}'}
+
+    assert load({}, environ=environ).tiers["VIP"].rpm == 60
+    with pytest.raises(SettingsError, match="METERWAY_LIMITS must be a JSON object"):
+        load({}, environ={"METERWAY_LIMITS": "canary"})
+
+
+@pytest.mark.parametrize(
+    "limits", ['{"GOLD":{}}', '{"VIP":{"rpm":-1}}', '{"VIP":{"rmp":1}}', '{"VIP":{"rpm":1.5}}']
+)
+def test_limits_nobody_knows_or_can_keep_are_refused(limits):
+    with pytest.raises(SettingsError, match="limits"):
+        load({}, environ={"METERWAY_LIMITS": limits})

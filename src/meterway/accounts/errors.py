@@ -4,7 +4,7 @@ MeterwayError
 ├── NotFoundError
 │   └── UserNotFoundError      404  nobody has this e-mail address
 ├── InvalidRequestError
-│   └── BadUserError           400  the e-mail address or the password cannot be used
+│   └── BadUserError           400  the e-mail address, the password or the tier cannot be used
 └── UserExistsError            409  somebody has this e-mail address
 """
 
@@ -18,7 +18,7 @@ class UserNotFoundError(NotFoundError):
 
 
 class BadUserError(InvalidRequestError):
-    """The e-mail address or the password cannot be used."""
+    """The e-mail address, the password or the tier cannot be used."""
 
     code = "bad_user"
 

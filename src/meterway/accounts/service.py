@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterway.accounts import passwords, store
 from meterway.accounts.errors import BadUserError, UserExistsError, UserNotFoundError
 from meterway.accounts.tables import users
-from meterway.accounts.types import NewUser, User
+from meterway.accounts.types import NewUser, Tier, User
 from meterway.db import versions
 
 _EMAIL_LIMIT, _PASSWORD_LEAST, _PASSWORD_LIMIT = 254, 8, 1024
@@ -28,6 +28,7 @@ async def create(
     Raises `BadUserError` and `UserExistsError`.
     """
     email = _address(new.email)
+    _check_end(new.tier, new.tier_expires_at)
     if not _PASSWORD_LEAST <= len(new.password) <= _PASSWORD_LIMIT:
         raise BadUserError(f"A password has at least {_PASSWORD_LEAST} characters.")
     password_hash = await asyncio.to_thread(hashed, new.password)
@@ -39,6 +40,7 @@ async def create(
                 password_hash=password_hash,
                 rights=(new.is_admin, new.postpaid),
                 now=now,
+                membership=(new.tier, new.tier_expires_at),
             )
     except IntegrityError:
         raise UserExistsError(f"There is a user with the address {email} already.") from None
@@ -69,6 +71,30 @@ async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> 
     if not await store.set_disabled(tx, user_id, disabled=disabled):
         raise UserNotFoundError(f"There is no user with the number {user_id}.")
     await versions.bump(tx, versions.KEYS)
+
+
+async def set_tier(
+    tx: AsyncConnection, user_id: int, tier: Tier, expires_at: float | None = None
+) -> None:
+    """Make a user a member of `tier` until `expires_at` (seconds), None being for ever.
+
+    Every process follows within a second. Raises `BadUserError` and `UserNotFoundError`.
+    """
+    _check_end(tier, expires_at)
+    if not await store.set_tier(tx, user_id, tier, expires_at):
+        raise UserNotFoundError(f"There is no user with the number {user_id}.")
+    await versions.bump(tx, versions.KEYS)
+
+
+async def lock(tx: AsyncConnection, user_id: int) -> None:
+    """Let nobody else who does the same go on before `tx` ends. Raises `UserNotFoundError`."""
+    if not await store.lock(tx, user_id):
+        raise UserNotFoundError(f"There is no user with the number {user_id}.")
+
+
+def _check_end(tier: Tier, expires_at: float | None) -> None:
+    if tier is Tier.NORMAL and expires_at is not None:
+        raise BadUserError("The normal tier never ends; name VIP or PREMIUM, or no end.")
 
 
 def _address(text: str) -> str:

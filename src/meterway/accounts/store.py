@@ -4,14 +4,20 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.accounts.tables import users
-from meterway.accounts.types import User
+from meterway.accounts.types import Tier, User
 from meterway.db.metadata import to_millis, to_seconds
 
 
-async def add(
-    tx: AsyncConnection, *, email: str, password_hash: str, rights: tuple[bool, bool], now: float
+async def add(  # noqa: PLR0913 - the columns of a user, in their groups
+    tx: AsyncConnection,
+    *,
+    email: str,
+    password_hash: str,
+    rights: tuple[bool, bool],
+    now: float,
+    membership: tuple[Tier, float | None] = (Tier.NORMAL, None),
 ) -> int:
-    """Insert a user with `rights` (admin, postpaid); return its id."""
+    """Insert a user with `rights` (admin, postpaid) and a tier with its end; return its id."""
     is_admin, postpaid = rights
     row = insert(users).values(
         email=email,
@@ -20,6 +26,7 @@ async def add(
         postpaid=postpaid,
         disabled=False,
         created_at=to_millis(now),
+        **_membership(*membership),
     )
     added: int = (await tx.execute(row.returning(users.c.id))).scalar_one()
     return added
@@ -42,8 +49,28 @@ async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> 
     return (await tx.execute(change)).rowcount == 1
 
 
+async def set_tier(tx: AsyncConnection, user_id: int, tier: Tier, expires_at: float | None) -> bool:
+    """Change a user's tier and its end; False where there is no such user."""
+    values = _membership(tier, expires_at)
+    return (
+        await tx.execute(update(users).where(users.c.id == user_id).values(values))
+    ).rowcount == 1
+
+
+async def lock(tx: AsyncConnection, user_id: int) -> bool:
+    """Keep other writers from this user's row until the end; False where there is none."""
+    row = select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True)
+    return (await tx.execute(row)).one_or_none() is not None
+
+
+def _membership(tier: Tier, expires_at: float | None) -> dict[str, str | int | None]:
+    end = None if expires_at is None else to_millis(expires_at)
+    return {"tier": tier.value, "tier_expires_at": end}
+
+
 def _user(row: Row[*tuple[object, ...]]) -> User:
     facts = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row by column
+    tier_end = facts[users.c.tier_expires_at]
     return User(
         id=facts[users.c.id],
         email=facts[users.c.email],
@@ -51,4 +78,6 @@ def _user(row: Row[*tuple[object, ...]]) -> User:
         postpaid=facts[users.c.postpaid],
         disabled=facts[users.c.disabled],
         created_at=to_seconds(facts[users.c.created_at]),
+        tier=Tier(facts[users.c.tier]),
+        tier_expires_at=None if tier_end is None else to_seconds(tier_end),
     )

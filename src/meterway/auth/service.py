@@ -3,23 +3,37 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.accounts import service as accounts
 from meterway.auth.errors import DisabledKeyError, ExpiredKeyError, InvalidKeyError
 from meterway.auth.types import Principal
+from meterway.catalog.types import Model
 from meterway.db.engine import reading
 from meterway.keys import service as keys
+from meterway.keys.permissions import CAPABILITIES
 from meterway.keys.types import masked
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
 from meterway.kit.tasks import Tasks
+from meterway.routing import service as routing
 
 _ABSENT_SECONDS = 1.0
 _ABSENT_LIMIT = 10_000
+
+
+async def grantable(connection: AsyncConnection, models: Iterable[Model]) -> frozenset[str]:
+    """Return what a key's permissions may name.
+
+    These are `models` and their families, the models of stored channels, and the capabilities.
+    """
+    known = {name for model in models for name in (model.id, model.family)}
+    known.update(model for row in await routing.stored(connection) for model in row.models)
+    return CAPABILITIES | known
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -146,9 +160,15 @@ class Authenticator:
             permissions=key.permissions,
             expires_at=key.expires_at,
             is_admin=key.is_admin,
+            of_admin=user.is_admin,
             postpaid=user.postpaid,
             default_model=key.default_model,
+            capped=key.max_fee > 0,
+            tier=user.tier,
+            tier_expires_at=user.tier_expires_at,
         )
+        if key.deleted_at is not None:
+            return _Known(principal, "This API key was deleted")
         if key.disabled:
             return _Known(principal, "This API key was disabled")
         return _Known(principal, "The user of this API key was disabled" if user.disabled else None)

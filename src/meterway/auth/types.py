@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from meterway.accounts.types import Tier, tier_at
 from meterway.keys import permissions as rights
 
 
@@ -12,7 +13,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     `key_name` is the key as it may be shown (`sk-ab***8336`). `permissions` None means
     everything. `expires_at` is in seconds since the epoch. `default_model` answers calls that
-    name no model.
+    name no model. `capped`: the key has a budget of its own. `of_admin`: its owner administers
+    the installation. `tier` is the one that was given;
+    `tier_at` says which is in effect.
     """
 
     key_id: int
@@ -23,6 +26,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     is_admin: bool = False
     postpaid: bool = False
     default_model: str | None = None
+    capped: bool = False
+    tier: Tier = Tier.NORMAL
+    tier_expires_at: float | None = None
+    of_admin: bool = False
+
+    def tier_at(self, now: float) -> Tier:
+        """Return the tier in effect at `now`, in seconds since the epoch."""
+        return tier_at(self.tier, self.tier_expires_at, now)
 
     def allows(
         self, model_id: str | None, family: str | None = None, capabilities: Iterable[str] = ()

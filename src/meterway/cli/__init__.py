@@ -17,9 +17,10 @@ _COMMANDS = {
     "user": ("meterway.cli.users:user", "Make, list, disable and enable users."),
     "key": ("meterway.cli.keys:key", "Make, list, change and revoke API keys."),
     "channel": ("meterway.cli.channels:channel", "Add, list, test, refresh and remove channels."),
+    "price": ("meterway.cli.prices:price", "Show and set what models cost."),
     "config": ("meterway.cli.config:config", "Check and show the settings."),
     "secret": ("meterway.cli.secret:secret", "Rotate the secret that seals credentials."),
-    "db": ("meterway.cli.database:db", "Bring the database's tables up to date."),
+    "db": ("meterway.cli.database:db", "Migrate, back up and restore the database."),
     "openapi": ("meterway.cli.openapi:openapi", "Print the description of the HTTP API."),
     "bench": ("meterway.bench.command:bench_command", "Measure the gateway beside nginx."),
 }

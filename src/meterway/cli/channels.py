@@ -13,6 +13,7 @@ from meterway.cli.engines import offered
 from meterway.cli.frame import Failure, Frame, common, run, secret_from
 from meterway.cli.installation import Installation, locked, opened
 from meterway.cli.trial import NoModelError, Outcome, listed, outcomes
+from meterway.cli.unpriced import told, unpriced
 from meterway.db.engine import reading, transaction
 from meterway.processes.network import open_network
 from meterway.routing import service as routing
@@ -66,14 +67,21 @@ def add(  # noqa: PLR0913 - one parameter per option
     )
     settings = frame.settings()
     with locked(settings.data):  # else a rotation could drop the secret this one seals with
-        channel_id = run(_add(settings, new))
-    frame.say({"id": str(channel_id), "name": new.name}, f"Channel {new.name} was added.")
+        channel_id, missing = run(_add(settings, new))
+    facts = {"id": str(channel_id), "name": new.name, "unpriced": missing}
+    frame.say(facts, f"Channel {new.name} was added.")
+    if missing:
+        fact, command = told(missing)
+        click.echo(f"{fact}: run {command}.", err=True)
 
 
-async def _add(settings: Settings, new: NewChannel) -> int:
+async def _add(settings: Settings, new: NewChannel) -> tuple[int, list[str]]:
+    """Add a channel; return its id, and its models that have no price."""
     async with opened(settings) as place, transaction(place.engine) as tx:
         now = place.clock.now()
-        return await routing.add_channel(tx, place.secrets.box, new, PROVIDERS, now=now)
+        channel_id = await routing.add_channel(tx, place.secrets.box, new, PROVIDERS, now=now)
+        missing = await unpriced(tx, await _channels(place, tx))
+        return channel_id, missing.get(new.name, [])
 
 
 def _from_environment(variable: str) -> str:

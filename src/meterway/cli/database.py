@@ -2,6 +2,8 @@
 
 import click
 
+from meterway.cli import installation
+from meterway.cli.backup import backup, restore
 from meterway.cli.frame import Frame, common, run
 from meterway.cli.installation import engine_of, locked
 from meterway.db import schema
@@ -10,7 +12,11 @@ from meterway.settings import Settings
 
 @click.group()
 def db() -> None:
-    """Bring the database's tables up to date."""
+    """Bring the database's tables up to date; back up and restore it with the journals."""
+
+
+db.add_command(backup)
+db.add_command(restore)
 
 
 @db.command()
@@ -26,4 +32,4 @@ def upgrade(frame: Frame) -> None:
 
 async def _upgrade(settings: Settings) -> bool:
     async with engine_of(settings) as engine:
-        return await schema.upgrade(engine)
+        return await installation.upgrade(engine)

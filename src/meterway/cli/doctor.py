@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterway.cli.config import unknown_variables
 from meterway.cli.frame import Failure, Frame, common, run
 from meterway.cli.installation import engine_of, is_untouched, secrets_of
+from meterway.cli.unpriced import told, unpriced
 from meterway.db import installation, schema
 from meterway.db.engine import reading
 from meterway.kit.crypto import Box
@@ -124,3 +125,6 @@ async def _channels(connection: AsyncConnection, box: Box) -> AsyncIterator[Find
     else:
         advice = "add one with `meterway channel add`; until then the sandbox answers"
         yield Finding("channels", "warning", fact, advice)
+    for name, models in (await unpriced(connection, channels)).items():
+        fact, command = told(models)
+        yield Finding("prices", "warning", f"of '{name}', {fact}", f"run {command}")

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.accounts import service as accounts
 from meterway.accounts.types import NewUser
+from meterway.catalog.prices import service as prices
 from meterway.cli.declared import from_environment, from_settings
 from meterway.cli.engines import Engines, address_of
 from meterway.cli.frame import AlreadyInitialisedError, NotInitialisedError
@@ -203,8 +204,16 @@ async def _none() -> list[NewChannel]:
     return []
 
 
+async def upgrade(engine: AsyncEngine) -> bool:
+    """Bring the tables to this version, and the list prices; say whether the tables changed."""
+    changed = await schema.upgrade(engine)
+    async with transaction(engine) as tx:
+        await prices.sync(tx, prices.shipped(), now=SystemClock().now())
+    return changed
+
+
 async def _set_up(settings: Settings, engine: AsyncEngine) -> FirstStart | None:
-    await schema.upgrade(engine)
+    await upgrade(engine)
     async with reading(engine) as connection:
         if await installation.fingerprint(connection) is not None:
             return None

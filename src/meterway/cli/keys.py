@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.accounts import service as accounts
+from meterway.auth.service import grantable
 from meterway.catalog.service import Catalog
 from meterway.cli.frame import Frame, common, run, secret_from
 from meterway.cli.installation import opened
@@ -14,8 +14,8 @@ from meterway.cli.moments import read, shown
 from meterway.db.engine import reading, transaction
 from meterway.keys import service as keys
 from meterway.keys.types import Changes, Key, NewKey
+from meterway.kit import money
 from meterway.kit.clock import SystemClock
-from meterway.routing import service as routing
 from meterway.settings import Settings
 
 
@@ -32,6 +32,7 @@ def key() -> None:
 )
 @click.option("--expires", help="When it ends: a span such as 30d, or an ISO 8601 moment.")
 @click.option("--default-model", help="Model of calls that name none.")
+@click.option("--max-fee", default="0", help="Dollars it may spend in all; default: any amount.")
 @click.option("--admin", is_flag=True, help="May call the administration API.")
 @common
 def create(  # noqa: PLR0913 - one parameter per option
@@ -43,6 +44,7 @@ def create(  # noqa: PLR0913 - one parameter per option
     permissions: str,
     expires: str | None,
     default_model: str | None,
+    max_fee: str,
     admin: bool,
 ) -> None:
     """Make a key and print it once."""
@@ -53,6 +55,7 @@ def create(  # noqa: PLR0913 - one parameter per option
         is_admin=admin,
         expires_at=None if expires is None else read(expires, SystemClock().now()),
         default_model=default_model,
+        max_fee=money.dollars(max_fee),
     )
     key_id, token = run(_create(frame.settings(), email, new))
     frame.say({"id": str(key_id), "key": token}, token)
@@ -62,19 +65,12 @@ async def _create(settings: Settings, email: str, new: NewKey) -> tuple[int, str
     async with opened(settings) as place, transaction(place.engine) as tx:
         owner = await accounts.by_email(tx, email)
         owned = msgspec.structs.replace(new, user_id=owner.id)
-        known, now = await _known(tx), place.clock.now()
+        known, now = await grantable(tx, Catalog().models()), place.clock.now()
         return await keys.create(tx, place.secrets.pepper, owned, known=known, now=now)
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.split(",") if name.strip())
-
-
-async def _known(connection: AsyncConnection) -> frozenset[str]:
-    """Return what a permission may name: models and families of the catalogue, channels' models."""
-    models = Catalog().models()
-    known = frozenset(model.id for model in models) | {model.family for model in models}
-    return known | {model for row in await routing.stored(connection) for model in row.models}
 
 
 @key.command()
@@ -85,6 +81,7 @@ async def _known(connection: AsyncConnection) -> frozenset[str]:
     "--expires", "expires_at", help="When it ends: a span from now, an ISO 8601 moment, or `never`."
 )
 @click.option("--default-model", help="Model of calls that name none; `none` takes it away.")
+@click.option("--max-fee", help="Dollars it may spend in all; 0 lifts the bound.")
 @common
 def update(frame: Frame, /, name: str, **options: str | None) -> None:
     """Change a key; what is not named stays. KEY is its number, its text, or `-`."""
@@ -104,6 +101,8 @@ def _value(option: str, text: str) -> Any:
             return read(text, SystemClock().now())
         case "permissions", _:
             return frozenset() if text == "all" else _names(text)
+        case "max_fee", _:
+            return money.dollars(text)
         case _:
             return text
 
@@ -111,7 +110,8 @@ def _value(option: str, text: str) -> Any:
 async def _update(settings: Settings, name: str, changes: Changes) -> Key:
     async with opened(settings) as place, transaction(place.engine) as tx:
         found = await keys.named(tx, place.secrets.pepper, name)
-        await keys.update(tx, found.id, changes, known=await _known(tx))
+        known = await grantable(tx, Catalog().models())
+        await keys.update(tx, found.id, changes, known=known)
         return found
 
 
@@ -119,15 +119,16 @@ async def _update(settings: Settings, name: str, changes: Changes) -> Key:
 @click.option("--user", "email", help="Only this user's keys.")
 @common
 def list_(frame: Frame, email: str | None) -> None:
-    """List keys, masked."""
+    """List keys, masked, with what they spent in dollars; deleted ones too."""
     rows = [_facts(one) for one in run(_listed(frame.settings(), email))]
-    frame.say_table(rows, ("id", "key", "user_id", "remark", "disabled", "expires_at"))
+    columns = ("id", "key", "user_id", "remark", "disabled", "expires_at", "used_fee", "max_fee")
+    frame.say_table(rows, columns)
 
 
 async def _listed(settings: Settings, email: str | None) -> list[Key]:
     async with opened(settings) as place, reading(place.engine) as connection:
         owner = None if email is None else (await accounts.by_email(connection, email)).id
-        return await keys.of_user(connection, owner)
+        return await keys.of_user(connection, owner, deleted=True)
 
 
 def _facts(one: Key) -> dict[str, Any]:
@@ -142,6 +143,11 @@ def _facts(one: Key) -> dict[str, Any]:
         "created_at": shown(one.created_at),
         "expires_at": shown(one.expires_at),
         "default_model": one.default_model,
+        "max_fee": money.shown(one.max_fee),
+        "used_fee": money.shown(one.used_fee),
+        "used_times": one.used_times,
+        "used_at": shown(one.used_at),
+        "deleted_at": shown(one.deleted_at),
     }
 
 
@@ -157,5 +163,5 @@ def revoke(frame: Frame, name: str) -> None:
 async def _revoke(settings: Settings, name: str) -> Key:
     async with opened(settings) as place, transaction(place.engine) as tx:
         found = await keys.named(tx, place.secrets.pepper, name)
-        await keys.revoke(tx, found.id)
+        await keys.delete(tx, found.id, now=place.clock.now())
         return found

@@ -1,21 +1,15 @@
-"""Moments on the command line: how they are read and shown."""
+"""Moments on the command line: spans from now, or what `kit.moments` reads."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 import click
 
+from meterway.kit import moments
+from meterway.kit.moments import shown
+
 _SPAN = re.compile(r"(\d+)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_NAIVE = timezone(timedelta(hours=8))  # the API reads a time without a zone as UTC+8; so do we
-
-
-def shown(seconds: float | None) -> str | None:
-    """Return a moment as ISO 8601 in UTC with milliseconds and `Z`."""
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read(text: str, now: float) -> float:
@@ -25,14 +19,13 @@ def read(text: str, now: float) -> float:
     """
     span = _SPAN.fullmatch(text.strip())
     try:
-        if span is not None:
-            moment = datetime.fromtimestamp(now + int(span[1]) * _SECONDS[span[2]], UTC)
-        else:
-            moment = datetime.fromisoformat(text.strip())
+        if span is None:
+            return moments.read(text)
+        return datetime.fromtimestamp(now + int(span[1]) * _SECONDS[span[2]], UTC).timestamp()
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter(
             "Write a span such as 30d or 12h, or a moment such as 2027-01-31T00:00:00Z."
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=_NAIVE)
-    return moment.timestamp()
+
+
+__all__ = ["read", "shown"]

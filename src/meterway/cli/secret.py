@@ -5,6 +5,7 @@ import click
 from meterway.cli.frame import Frame, common, run
 from meterway.cli.installation import locked, opened
 from meterway.db.engine import transaction
+from meterway.idempotency import service as idempotency
 from meterway.kit import secret_file
 from meterway.routing import service as routing
 from meterway.settings import Settings
@@ -18,7 +19,7 @@ def secret() -> None:
 @secret.command()
 @common
 def rotate(frame: Frame) -> None:
-    """Seal every credential with a fresh secret and drop the old one.
+    """Seal every credential and kept reply with a fresh secret and drop the old one.
 
     API keys stay valid. A running gateway follows by itself. A backup of the database made before
     needs the secret file of its time: keep them together.
@@ -36,5 +37,6 @@ async def _rotate(settings: Settings) -> int:
         secret_file.replace(settings.secret_path, both)
         async with transaction(place.engine) as tx:
             channels = await routing.reseal(tx, both.box)
+            await idempotency.reseal(tx, both.box)
         secret_file.replace(settings.secret_path, both.settled())
     return channels

@@ -1,22 +1,26 @@
 """`meterway user …`."""
 
+from typing import Any
+
 import click
 
 from meterway.accounts import service as accounts
-from meterway.accounts.types import NewUser, User
+from meterway.accounts.types import NewUser, Tier, User
 from meterway.cli.frame import Frame, common, run, secret_from
 from meterway.cli.installation import opened
-from meterway.cli.moments import shown
+from meterway.cli.moments import read, shown
 from meterway.db.engine import reading, transaction
+from meterway.kit.clock import SystemClock
 from meterway.kit.ids import random_text
 from meterway.settings import Settings
 
 _PASSWORD_LENGTH = 20
+_TIERS = click.Choice([tier.value for tier in Tier], case_sensitive=False)
 
 
 @click.group()
 def user() -> None:
-    """Make, list, disable and enable users."""
+    """Make and list users, shut them out, let them in, and set their tier."""
 
 
 @user.command()
@@ -24,8 +28,20 @@ def user() -> None:
 @click.option("--password", help="`-` reads it from standard input; default: made and shown once.")
 @click.option("--admin", is_flag=True, help="May administer the installation.")
 @click.option("--postpaid", is_flag=True, help="Calls are not refused for want of balance.")
+@click.option("--tier", type=_TIERS, default=Tier.NORMAL.value, help="What it is a member of.")
+@click.option("--until", help="When the tier ends: a span such as 30d, or an ISO 8601 moment.")
 @common
-def create(frame: Frame, email: str, password: str | None, *, admin: bool, postpaid: bool) -> None:
+def create(  # noqa: PLR0913 - one parameter per option
+    frame: Frame,
+    /,
+    *,
+    email: str,
+    password: str | None,
+    admin: bool,
+    postpaid: bool,
+    tier: str,
+    until: str | None,
+) -> None:
     """Make a user."""
     chosen = secret_from(password) if password else None
     new = NewUser(
@@ -33,6 +49,8 @@ def create(frame: Frame, email: str, password: str | None, *, admin: bool, postp
         password=chosen or random_text(_PASSWORD_LENGTH),
         is_admin=admin,
         postpaid=postpaid,
+        tier=Tier(tier),
+        tier_expires_at=_moment(until),
     )
     user_id = run(_create(frame.settings(), new))
     facts = {"id": str(user_id), "email": new.email.strip().casefold()}
@@ -52,18 +70,22 @@ async def _create(settings: Settings, new: NewUser) -> int:
 @common
 def list_(frame: Frame) -> None:
     """List the users."""
-    rows = [
-        {
-            "id": str(one.id),
-            "email": one.email,
-            "is_admin": one.is_admin,
-            "postpaid": one.postpaid,
-            "disabled": one.disabled,
-            "created_at": shown(one.created_at),
-        }
-        for one in run(_every(frame.settings()))
-    ]
-    frame.say_table(rows, ("id", "email", "is_admin", "postpaid", "disabled", "created_at"))
+    rows = [_facts(one) for one in run(_every(frame.settings()))]
+    columns = ("id", "email", "is_admin", "postpaid", "disabled", "tier", "tier_expires_at")
+    frame.say_table(rows, columns)
+
+
+def _facts(one: User) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "email": one.email,
+        "is_admin": one.is_admin,
+        "postpaid": one.postpaid,
+        "disabled": one.disabled,
+        "tier": one.tier.value,
+        "tier_expires_at": shown(one.tier_expires_at),
+        "created_at": shown(one.created_at),
+    }
 
 
 async def _every(settings: Settings) -> list[User]:
@@ -93,3 +115,26 @@ async def _set_disabled(settings: Settings, email: str, *, disabled: bool) -> No
     async with opened(settings) as place, transaction(place.engine) as tx:
         found = await accounts.by_email(tx, email)
         await accounts.set_disabled(tx, found.id, disabled=disabled)
+
+
+@user.command("set-tier")
+@click.argument("email")
+@click.argument("tier", type=_TIERS)
+@click.option("--until", help="When it ends: a span such as 30d, or an ISO 8601 moment.")
+@common
+def set_tier(frame: Frame, email: str, tier: str, until: str | None) -> None:
+    """Make a user a member of a tier (normal, VIP, PREMIUM); without an end, for ever."""
+    chosen, end = Tier(tier), _moment(until)
+    run(_set_tier(frame.settings(), email, chosen, end))
+    facts = {"email": email, "tier": chosen.value, "tier_expires_at": shown(end)}
+    frame.say(facts, f"User {email} is {chosen.value}{f' until {shown(end)}' if end else ''}.")
+
+
+async def _set_tier(settings: Settings, email: str, tier: Tier, expires_at: float | None) -> None:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        found = await accounts.by_email(tx, email)
+        await accounts.set_tier(tx, found.id, tier, expires_at)
+
+
+def _moment(text: str | None) -> float | None:
+    return None if text is None else read(text, SystemClock().now())

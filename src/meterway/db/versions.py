@@ -16,6 +16,7 @@ from meterway.kit.tasks import Tasks
 
 KEYS: Final = "keys"
 CHANNELS: Final = "channels"
+PRICES: Final = "prices"
 
 versions = Table(
     "versions",

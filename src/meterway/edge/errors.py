@@ -12,13 +12,16 @@ from typing import Any, assert_never
 import msgspec
 
 from meterway.edge.http import JSON_TYPE, Headers
+from meterway.edge.ratelimits import headers_of
 from meterway.kit import json
 from meterway.kit.errors import MeterwayError, NotFoundError
+from meterway.limits.errors import RateLimitedError
 from meterway.protocols.dialects import Dialect
 from meterway.upstreams.errors import TransportError, UpstreamError
 
-_PAYMENT_REQUIRED, _OVERLOADED, _INTERNAL = 402, 529, 500
+_PAYMENT_REQUIRED, _CONFLICT, _OVERLOADED, _INTERNAL = 402, 409, 529, 500
 _SHOULD_RETRY = b"x-should-retry"
+_LONGEST_WAIT = 60.0  # seconds; Anthropic's SDK would sleep for hours, and its user see nothing
 
 _OPENAI_TYPES = {
     403: "permission_error",
@@ -68,7 +71,10 @@ def render(error: BaseException, dialect: Dialect | None, request_id: str) -> Re
     known = error if isinstance(error, MeterwayError) else _internal(request_id)
     status = _status(known, dialect)
     body = json.encode(_body(known, dialect, status, request_id))
-    return Rendered(status, [JSON_TYPE, *_headers(known, status)], body)
+    headers = [JSON_TYPE, *_headers(known, status)]
+    if isinstance(known, RateLimitedError):
+        headers += headers_of(known.standings, dialect)
+    return Rendered(status, headers, body)
 
 
 def _internal(request_id: str) -> MeterwayError:
@@ -144,7 +150,10 @@ def _headers(error: MeterwayError, status: int) -> Headers:
     if error.status == _PAYMENT_REQUIRED:
         headers.append((_SHOULD_RETRY, b"false"))
     elif error.retryable and not isinstance(error, UpstreamError):
-        headers.append((_SHOULD_RETRY, b"true"))
+        patient = (error.retry_after or 0) <= _LONGEST_WAIT
+        headers.append((_SHOULD_RETRY, b"true" if patient else b"false"))
+    elif error.status == _CONFLICT and not isinstance(error, UpstreamError):
+        headers.append((_SHOULD_RETRY, b"false"))  # the SDKs repeat every other 409
     wait = error.retry_after
     if wait is None and error.retryable and status == 503:  # noqa: PLR2004 - service unavailable
         wait = 1.0

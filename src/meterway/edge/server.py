@@ -82,7 +82,7 @@ class Server:
         except ClientGoneError:
             _log.debug("request.abandoned", **request.facts())
         except Exception as error:  # noqa: BLE001 - the last place where a failure can be told
-            await _tell(error, request, scope, send)
+            await tell(error, request, scope, send)
         finally:
             request.release()
 
@@ -134,8 +134,8 @@ def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect | None:
     return Dialect.OPENAI_CHAT
 
 
-async def _tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
-    """Answer with `error` where no answer has begun; else let the connection be cut."""
+async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
+    """Answer with `error` where no answer has begun; else raise it, so the connection is cut."""
     path = scope["path"]
     known = isinstance(error, MeterwayError)
     rendered = render(error, dialect_of(path, request.headers), request.request_id)

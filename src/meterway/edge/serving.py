@@ -28,8 +28,11 @@ from meterway.edge.http import (
     request_of,
     send_reply,
 )
+from meterway.edge.ratelimits import headers_of
 from meterway.kit import sse
+from meterway.kit.ids import request_id
 from meterway.kit.json import RawObject, decode_top, raw
+from meterway.kit.money import shown
 from meterway.kit.tasks import Tasks
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codec import Codec
@@ -146,7 +149,7 @@ async def _deliver(
             await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
         reply.settle()
-        await send_reply(send, 200, [*head, JSON_TYPE], reply.first)
+        await send_reply(send, 200, [*head, _cost(reply), JSON_TYPE], reply.first)
 
 
 async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence: _Presence) -> None:
@@ -205,12 +208,20 @@ def _facts(reply: Reply) -> Headers:
     """Return the headers that tell of the call: who answered, after how many attempts."""
     record = reply.record
     facts = [
+        (b"x-meterway-receipt", request_id(record.call_id).encode()),
         (b"x-meterway-provider", reply.provider.encode()),
         (b"x-meterway-attempts", b"%d" % len(record.attempts)),
     ]
     if record.dropped:
         facts.append((b"x-meterway-dropped", _listed(record.dropped)))
+    if (standings := reply.standings) is not None:
+        facts += headers_of(standings, record.dialect)
     return facts
+
+
+def _cost(reply: Reply) -> tuple[bytes, bytes]:
+    """Return the header that tells the price of a settled call, in dollars."""
+    return b"x-meterway-cost", shown(reply.record.price).encode()
 
 
 def _listed(names: Sequence[str]) -> bytes:

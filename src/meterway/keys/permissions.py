@@ -1,8 +1,13 @@
 """What a key may do: a pure question over the names on its list."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from meterway.keys.errors import UnknownPermissionError
+
+_TOLD, _TOLD_LENGTH = 10, 80
+CAPABILITIES: Final = frozenset({"file-v1"})
+"""What a key may be allowed besides models and their families."""
 
 
 def allows(
@@ -33,7 +38,14 @@ def checked(names: Iterable[str], known: Collection[str]) -> frozenset[str] | No
     unknown = sorted(asked.difference(known))
     if unknown:
         raise UnknownPermissionError(
-            f"Unknown permissions: {', '.join(unknown)}. Use names of models, model families or "
-            "capabilities; an empty list allows everything."
+            f"Unknown permissions: {_listed(unknown)}. Use names of models, model families or "
+            "capabilities; an empty list allows everything.",
+            param="permissions",
         )
     return asked or None
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Name the first few; they are the caller's own, and may be many and long."""
+    told = ", ".join(name[:_TOLD_LENGTH] for name in names[:_TOLD])
+    return told if len(names) <= _TOLD else f"{told} and {len(names) - _TOLD} more"

@@ -1,9 +1,9 @@
 """The SQL of keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_seconds
@@ -23,17 +23,27 @@ async def one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Ke
     return None if row is None else _key(row)
 
 
-async def of_user(connection: AsyncConnection, user_id: int | None) -> list[Key]:
-    """Return a user's keys, or all, oldest first."""
+async def locked(tx: AsyncConnection, key_id: int) -> Key | None:
+    """Return a key, and let nobody else change it before `tx` ends."""
+    query = select(keys).where(keys.c.id == key_id).with_for_update(key_share=True)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else _key(row)
+
+
+async def of_user(connection: AsyncConnection, user_id: int | None, *, deleted: bool) -> list[Key]:
+    """Return a user's keys, or all, oldest first, with `deleted` also those."""
     query = select(keys).order_by(keys.c.id)
+    if not deleted:
+        query = query.where(keys.c.deleted_at.is_(None))
     if user_id is not None:
         query = query.where(keys.c.user_id == user_id)
     return [_key(row) for row in await connection.execute(query)]
 
 
 async def count(connection: AsyncConnection, user_id: int) -> int:
-    """Return how many keys a user has."""
+    """Return how many keys a user has that are not deleted."""
     query = select(func.count()).select_from(keys).where(keys.c.user_id == user_id)
+    query = query.where(keys.c.deleted_at.is_(None))
     return (await connection.execute(query)).scalar_one()
 
 
@@ -42,10 +52,25 @@ async def change(tx: AsyncConnection, key_id: int, values: Mapping[str, Any]) ->
     return (await tx.execute(update(keys).where(keys.c.id == key_id).values(values))).rowcount == 1
 
 
+_COUNT_USE = (
+    update(keys)
+    .where(keys.c.id == bindparam("key"))
+    .values(
+        used_times=keys.c.used_times + bindparam("calls"),
+        used_fee=keys.c.used_fee + bindparam("fee"),
+        used_at=case((keys.c.used_at > bindparam("last"), keys.c.used_at), else_=bindparam("last")),
+    )
+)
+
+
+async def count_use(tx: AsyncConnection, uses: Sequence[Mapping[str, int]]) -> None:
+    """Add what calls used to the counters of their keys, by one statement run many times."""
+    await tx.execute(_COUNT_USE, uses)
+
+
 def _key(row: Row[*tuple[object, ...]]) -> Key:
     facts = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row by column
     permissions = facts[keys.c.permissions]
-    expires_at = facts[keys.c.expires_at]
     return Key(
         id=facts[keys.c.id],
         user_id=facts[keys.c.user_id],
@@ -54,7 +79,16 @@ def _key(row: Row[*tuple[object, ...]]) -> Key:
         permissions=None if permissions is None else frozenset(permissions),
         is_admin=facts[keys.c.is_admin],
         disabled=facts[keys.c.disabled],
-        expires_at=None if expires_at is None else to_seconds(expires_at),
+        expires_at=_moment(facts[keys.c.expires_at]),
         created_at=to_seconds(facts[keys.c.created_at]),
         default_model=facts[keys.c.default_model],
+        max_fee=facts[keys.c.max_fee],
+        used_fee=facts[keys.c.used_fee],
+        used_times=facts[keys.c.used_times],
+        used_at=_moment(facts[keys.c.used_at]),
+        deleted_at=_moment(facts[keys.c.deleted_at]),
     )
+
+
+def _moment(millis: int | None) -> float | None:
+    return None if millis is None else to_seconds(millis)

@@ -2,13 +2,17 @@
 
 import msgspec
 
+from meterway.kit.money import Nanos
+
 _HEAD, _TAIL, _LEAST = 5, 4, 16
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it is stored, without its text; times are in seconds since the epoch.
 
-    `shown` is the masked text, `sk-ab***8336`. `permissions` None means everything.
+    `shown` is the masked text, `sk-ab***8336`. `permissions` None means everything. `max_fee` is
+    what it may spend in all, 0 being no bound; `used_fee` and `used_times` are what ended calls
+    cost and how many there were, `used_at` when the last one ended. A deleted key keeps its row.
     """
 
     id: int
@@ -21,10 +25,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     created_at: float
     default_model: str | None
+    max_fee: Nanos
+    used_fee: Nanos
+    used_times: int
+    used_at: float | None
+    deleted_at: float | None
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be made; empty `permissions` allow everything."""
+    """A key to be made; empty `permissions` allow everything, `max_fee` 0 any amount."""
 
     user_id: int
     remark: str = ""
@@ -32,6 +41,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     is_admin: bool = False
     expires_at: float | None = None
     default_model: str | None = None
+    max_fee: Nanos = 0
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,6 +51,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     permissions: frozenset[str] | msgspec.UnsetType = msgspec.UNSET
     expires_at: float | msgspec.UnsetType | None = msgspec.UNSET
     default_model: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_fee: Nanos | msgspec.UnsetType = msgspec.UNSET
+    disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def masked(token: str) -> str:

@@ -1,5 +1,6 @@
 """Identifiers: time-ordered call ids, request ids, and random names."""
 
+import re
 import secrets
 import string
 import time
@@ -9,6 +10,8 @@ _EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 _DAY_MS = 86_400_000
 _NODE_BITS, _SEQUENCE_BITS = 10, 12
 _SEQUENCE_LIMIT = 1 << _SEQUENCE_BITS
+_LARGEST = (1 << 63) - 1  # what a row's id can be
+_REQUEST_ID = re.compile(r"req_([0-9a-f]{16})")
 
 
 def random_text(length: int) -> str:
@@ -41,6 +44,18 @@ class CallIds:
             if self._sequence == _SEQUENCE_LIMIT:
                 self._last_ms, self._sequence = self._last_ms + 1, 0
         return (self._last_ms << (_NODE_BITS + _SEQUENCE_BITS)) | self._node | self._sequence
+
+
+def call_id_of(text: str) -> int | None:
+    """Return the call id of its public form, or of its digits; None where it is neither."""
+    found = _REQUEST_ID.fullmatch(text)
+    if found is not None:
+        number = int(found[1], 16)
+    elif text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST)):
+        number = int(text)
+    else:
+        return None
+    return number if number <= _LARGEST else None
 
 
 def request_id(call_id: int) -> str:

@@ -67,6 +67,12 @@ CONNECTIONS = Gauge("meterway_connections", "Client connections open.", multipro
 HELD_BYTES = Gauge(
     "meterway_held_bytes", "Request bytes held in memory.", multiprocess_mode="livesum"
 )
+POSTED_CALLS = Counter("meterway_posted_calls", "Calls whose charge is in the books.")
+BROKEN_INVARIANTS = Gauge(
+    "meterway_broken_invariants",
+    "What must always hold in the books, and does not; anything but 0 is an alarm.",
+    multiprocess_mode="livemax",
+)
 RESIDENT_BYTES = Gauge(
     "meterway_resident_bytes", "Memory of each process.", multiprocess_mode="liveall"
 )

@@ -121,6 +121,11 @@ class Settler:
             raise
         return posted
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the last turn knew of no journal that is not closed."""
+        return not self._tails
+
     def close(self) -> None:
         """Let go of all journals; nothing is lost."""
         for tail in self._tails.values():

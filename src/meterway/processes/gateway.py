@@ -9,13 +9,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from meterway.auth.service import Authenticator
+from meterway.catalog.service import Catalog
 from meterway.db import schema, versions
 from meterway.db.engine import open_engine, reading
 from meterway.edge.anthropic import count_tokens, messages
 from meterway.edge.http import Handler, InFlight
+from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.limits import Limits
 from meterway.edge.openai import chat, models
-from meterway.edge.platform import docs
+from meterway.edge.platform import docs, keys
+from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Check, Readiness, alive
 from meterway.edge.platform.home import home
 from meterway.edge.platform.metrics import Metrics
@@ -23,31 +26,49 @@ from meterway.edge.platform.openapi import openapi
 from meterway.edge.platform.version import version
 from meterway.edge.server import Route, Server
 from meterway.edge.serving import Desk
+from meterway.idempotency import service as idempotency
+from meterway.idempotency.keeper import Keeper
 from meterway.kit import secret_file
-from meterway.kit.clock import SystemClock
+from meterway.kit.clock import Clock, SystemClock
+from meterway.kit.crypto import Box
 from meterway.kit.errors import MeterwayError, UnavailableError
-from meterway.kit.ids import CallIds
+from meterway.kit.ids import CallIds, random_text
 from meterway.kit.tasks import Tasks
+from meterway.ledger.budgets import service as budgets
+from meterway.limits.service import Limiter, Pace, Policy, open_counts
+from meterway.processes.limiting import tier_limits
+from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
+from meterway.processes.workplace import Workplace
+from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.relay.counting import InputCounter
+from meterway.relay.limits import CallLimits
 from meterway.settings import Settings
 from meterway.tokens.remote import RemoteCounting
 from meterway.tokens.service import TokenCounter
 
 _log = structlog.get_logger()
 _ALIVE = ("/health", "/healthz", "/livez")
+_PROCESS_NAME = 16  # letters and digits; no two processes share one
 _READY = ("/ready", "/readyz", "/health/readiness")
 
 
 class Gateway:
     """One worker's parts: `app` serves; `close` lets go of what the others hold."""
 
-    def __init__(self, settings: Settings, *, node: int, counter: Path) -> None:
+    def __init__(self, settings: Settings, *, node: int, place: Workplace) -> None:
         clock = SystemClock()
         self._tasks = Tasks()
         self._engine = open_engine(settings.database)
-        self._counter = TokenCounter(RemoteCounting(counter))
-        self._relaying = Relaying(settings, self._engine, clock, self._counter, f"worker-{node}")
+        self._counter = TokenCounter(RemoteCounting(place.counter))
+        process = f"worker-{node}"
+        self._counts = open_counts(place.limits, node)
+        limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
+        self._money = _money(settings, self._engine, clock, place, process)
+        self._relaying = Relaying(
+            settings, self._engine, clock, self._counter, process, limits, self._money
+        )
         pepper = secret_file.load(settings.secret_path).pepper
         self._authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
         self._watcher = versions.Watcher(
@@ -56,7 +77,9 @@ class Gateway:
             settings.snapshot_poll_ms / 1000,
             {
                 versions.KEYS: partial(_forget, self._authenticator),
+                versions.PRICES: self._follow_prices,
                 versions.CHANNELS: self._relaying.refresh,
+                budgets.RECALLS: self._answer_recalls,
             },
         )
         self._in_flight = InFlight(settings.in_flight_limit)
@@ -70,9 +93,20 @@ class Gateway:
             drain_seconds=settings.drain,
             keep_alive_seconds=settings.keep_alive,
         )
-        paid = _paid(desk, self._relaying, self._counter)
+        office = keys.KeyDesk(
+            engine=self._engine,
+            clock=clock,
+            pepper=pepper,
+            models=self._relaying.catalog.models,
+            units_per_usd=settings.units_per_usd,
+        )
+        pace = Pace(self._counts, clock)
+        box = partial(_box, settings.secret_path)
+        self._keeper = Keeper(self._engine, clock, box, random_text(_PROCESS_NAME))
+        once = Idempotence(desk=desk, keeper=self._keeper, fate_of=idempotency.never_free)
+        paid = _paid(desk, once, self._relaying, self._counter)
         free = _free(self._authenticator, self._readiness, _secret(settings))
-        self.app = Server([*paid, *free], CallIds(node))
+        self.app = Server([*paid, *_platform(desk, office, pace), *free], CallIds(node))
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -81,6 +115,20 @@ class Gateway:
         except MeterwayError as error:
             _log.error("gateway.starts_without_database", error=error.message)
         self._tasks.spawn(self._watcher.run(), name="versions.watch")
+        self._tasks.spawn(self._keeper.run(), name="idempotency.renewal")
+        if self._money is not None:
+            self._money.start(self._tasks)
+
+    async def _follow_prices(self) -> None:
+        """Read the price book, and offer what has a price now."""
+        if self._money is not None:
+            await self._money.refresh()
+        if self._relaying.loaded:
+            await self._relaying.refresh()
+
+    async def _answer_recalls(self) -> None:
+        if self._money is not None:
+            await self._money.answer_recalls()
 
     def drain(self) -> None:
         """Tell load balancers that the end is near."""
@@ -94,20 +142,41 @@ class Gateway:
         """Let go of everything; no request is running any more."""
         await self._tasks.cancel()
         await self._relaying.close()
+        if self._money is not None:
+            await self._money.close()
         await self._counter.close()
         await self._authenticator.close()
+        await self._keeper.close()
         await self._engine.dispose()
+        self._counts.close()
 
 
-async def build(settings: Settings, *, node: int, counter: Path) -> Gateway:
+async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:
     """Make and start the gateway of one worker.
 
-    `node` differs between the workers of an installation, for their call ids; `counter` is the
-    counter process's socket. Raises `SecretFileError`.
+    `node` differs between the workers of an installation, for their call ids; `place` is where
+    its processes meet. Raises `SecretFileError`.
     """
-    gateway = Gateway(settings, node=node, counter=counter)
+    gateway = Gateway(settings, node=node, place=place)
     await gateway.start()
     return gateway
+
+
+def _money(
+    settings: Settings, engine: AsyncEngine, clock: Clock, place: Workplace, process: str
+) -> Money | None:
+    """Return what the worker keeps of money; None where nothing is billed."""
+    if not settings.billing:
+        return None
+    return Money(
+        engine,
+        clock,
+        Catalog(),
+        folder=settings.journals,
+        board=place.board,
+        process=process,
+        workers=settings.workers,
+    )
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -120,17 +189,24 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def _paid(desk: Desk, relaying: Relaying, counter: TokenCounter) -> Sequence[Route]:
+def _paid(
+    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
+) -> Sequence[Route]:
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
     return [
-        Route("POST", chat.PATH, chat.endpoint(desk)),
-        Route("POST", messages.PATH, messages.endpoint(desk)),
+        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
+        Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
     ]
+
+
+def _platform(desk: Desk, office: keys.KeyDesk, pace: Pace) -> Sequence[Route]:
+    door = Door(authenticator=desk.authenticator, in_flight=desk.in_flight, pace=pace)
+    return keys.routes(door, office)
 
 
 def _free(
@@ -173,6 +249,10 @@ async def _channels(relaying: Relaying) -> None:
 
 async def _forget(authenticator: Authenticator) -> None:
     authenticator.forget()
+
+
+def _box(secret: Path) -> Box:
+    return secret_file.load(secret).box  # anew each time: a rotation may have changed it
 
 
 def _secret(settings: Settings) -> str | None:

@@ -13,16 +13,19 @@ from meterway.catalog.types import Model
 from meterway.db.engine import reading
 from meterway.kit import log, secret_file
 from meterway.kit.clock import Clock
+from meterway.processes.money import Money
 from meterway.processes.network import open_network
 from meterway.processes.tally import EndedCalls, Figures, call_log
 from meterway.protocols.chat.codecs import CODECS
 from meterway.relay.attempts import Attempts, RetryPolicy
+from meterway.relay.billing import Billing
 from meterway.relay.exchange import Exchange
+from meterway.relay.limits import CallLimits
 from meterway.relay.pipeline import Gate, unchanged
 from meterway.relay.till import Till
 from meterway.routing import service as routing
 from meterway.routing.health import Breaker, Health
-from meterway.routing.router import ModelNotAllowedError, Router
+from meterway.routing.router import ModelNotAllowedError, Router, Terms
 from meterway.settings import Settings
 from meterway.tokens.service import TokenCounter
 from meterway.upstreams.providers import PROVIDERS, SANDBOX
@@ -41,16 +44,18 @@ class Relaying:
     Until `refresh` ran once, no channel is known and `loaded` is false.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a worker has
         self,
         settings: Settings,
         engine: AsyncEngine,
         clock: Clock,
         counter: TokenCounter,
         process: str,
+        limits: CallLimits,
+        money: Money | None,
     ) -> None:
         self.loaded = False
-        self.catalog = Catalog()
+        self.catalog = Catalog() if money is None else money.catalog
         self.network = open_network(settings)
         self._secret: Path = settings.secret_path
         self._engine = engine
@@ -68,7 +73,10 @@ class Relaying:
         as_json = not log.is_text(settings.log_format)
         write = call_log(settings.log_level, as_json=as_json, process=process)
         self._ended = EndedCalls(Figures(), write)
-        self.gate = Gate(unchanged, router, Till(clock, (self._ended,)), attempts)
+        self._clock = clock
+        self._money = money
+        till = Till(clock, (self._ended,), self._billing())
+        self.gate = Gate(unchanged, router, limits, till, attempts)
         self._listed: tuple[Router, list[Model]] = (router, [])
 
     async def refresh(self) -> None:
@@ -80,11 +88,28 @@ class Relaying:
             )
             real = await routing.ever_had_real_channel(connection)
         self.gate.router = Router(
-            channels, self.catalog, self._health, stand_in=_STAND_IN, pretend=not real
+            channels,
+            self.catalog,
+            self._health,
+            stand_in=_STAND_IN,
+            pretend=not real,
+            priced=self._is_priced,
         )
         self._health.forget({_STAND_IN.id, *(channel.id for channel in channels)})
         self.loaded = True
         _log.info("channels.loaded", channels=len(channels), sandbox=not real)
+
+    def _billing(self) -> Billing | None:
+        money = self._money
+        if money is None:
+            return None
+        return Billing(self.catalog, money.pricing, money, money, self._terms)
+
+    def _terms(self, model: str) -> Terms:
+        return self.gate.router.terms(model)
+
+    def _is_priced(self, model: str) -> bool:
+        return self._money is None or self._money.pricing.priced(model, self._clock.now())
 
     def offered(self, caller: Principal) -> list[Model]:
         """Return the models `caller` may use, in the order to list them."""

@@ -29,7 +29,7 @@ class ListenError(MeterwayError):
 
 
 class Workplace(msgspec.Struct, frozen=True):
-    """Where the processes meet: the counter's socket and the folder of the figures."""
+    """Where the processes meet: one socket, the folder of the figures, and what they share."""
 
     folder: Path
 
@@ -37,6 +37,16 @@ class Workplace(msgspec.Struct, frozen=True):
     def counter(self) -> Path:
         """The counter's Unix socket; its path is short, as the system wants."""
         return self.folder / "counter.sock"
+
+    @property
+    def board(self) -> Path:
+        """Where workers learn that somebody waits for what they have leased."""
+        return self.folder / "recalls"
+
+    @property
+    def limits(self) -> Path:
+        """What counts calls and tokens for all workers."""
+        return self.folder / "limits"
 
     @property
     def figures(self) -> Path:

@@ -130,10 +130,12 @@ def _attempt(route: Route, failure: BaseException | None, seconds: float) -> Att
         status = failure.upstream_status
     return Attempt(
         channel=route.channel.name,
+        channel_id=route.channel.id,
         credential=route.credential.id if route.credential else None,
         model=route.model,
         dialect=route.dialect,
         seconds=seconds,
         status=status,
         error=code,
+        free=route.channel.provider.local,
     )

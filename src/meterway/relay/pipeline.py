@@ -6,6 +6,7 @@ from typing import TypeAlias
 from meterway.auth.types import Principal
 from meterway.protocols.chat.call import Call
 from meterway.relay.attempts import Attempts
+from meterway.relay.limits import CallLimits
 from meterway.relay.stream import Reply
 from meterway.relay.till import Till
 from meterway.routing.router import Router
@@ -16,9 +17,17 @@ Rewrite: TypeAlias = Callable[[Call, Principal], Call]
 class Gate:
     """What a call passes on its way; each process has one, and replaces `router` when it moves."""
 
-    def __init__(self, rewrite: Rewrite, router: Router, till: Till, attempts: Attempts) -> None:
+    def __init__(
+        self,
+        rewrite: Rewrite,
+        router: Router,
+        limits: CallLimits,
+        till: Till,
+        attempts: Attempts,
+    ) -> None:
         self.rewrite = rewrite
         self.router = router
+        self.limits = limits
         self.till = till
         self.attempts = attempts
 
@@ -31,7 +40,8 @@ async def relay(call: Call, caller: Principal, gate: Gate) -> Reply:
     call = gate.rewrite(call, caller)
     gate.router.permit(call.facts.model, caller.allows)
     routes = gate.router.candidates(call.facts.model, call.codec.dialect)
-    with gate.till.hold(call, caller) as hold:
+    admission = await gate.limits.admit(call, caller)
+    with await gate.till.hold(call, caller, admission) as hold:
         answer = await gate.attempts.first(call, routes, hold.record)
         call.release()  # no other attempt can follow, so the request need not be kept
         return Reply(answer, hold, call.codec)

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from meterway.kit.money import Nanos
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage, UsageSource
 
@@ -29,15 +30,20 @@ class Policy(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try at one route. Seconds count from the attempt's start; `error` is a code or None."""
+    """One try at one route. Seconds count from the attempt's start; `error` is a code or None.
+
+    `free` says that the provider costs nobody anything, such as an engine of one's own.
+    """
 
     channel: str
+    channel_id: int
     credential: str | None
     model: str
     dialect: Dialect
     seconds: float
     status: int | None = None
     error: str | None = None
+    free: bool = False
 
 
 class CallRecord(msgspec.Struct, kw_only=True):
@@ -61,6 +67,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     usage_source: UsageSource = UsageSource.REPORTED
     service_tier: str | None = None
+    price: Nanos = 0
     outcome: Outcome | None = None
     policy: Policy | None = None
     error: str | None = None

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from meterway.kit.errors import MeterwayError
+from meterway.limits.types import Standings
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import Codec, StreamReader
 from meterway.relay.answer import Answer
@@ -42,6 +43,12 @@ class Reply:
     def record(self) -> CallRecord:
         """What is known of the call so far."""
         return self._hold.record
+
+    @property
+    def standings(self) -> Standings | None:
+        """What was left of the caller's limits once the call was admitted; None without any."""
+        admission = self._hold.admission
+        return admission.standings() if admission.bounds else None
 
     @property
     def streamed(self) -> bool:

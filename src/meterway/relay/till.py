@@ -7,14 +7,13 @@ from typing import Self, TypeAlias
 from meterway.auth.types import Principal
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
+from meterway.limits.service import Admission
 from meterway.protocols.chat.call import Call
-from meterway.relay.errors import InsufficientBalanceError
+from meterway.relay.billing import Billing, Tab
 from meterway.relay.record import CallRecord, Outcome
 from meterway.relay.settlement import conclude
 
 Listener: TypeAlias = Callable[[CallRecord], None]
-
-_EMPTY = "This account is prepaid and has no balance. Its operator can serve it as postpaid."
 
 
 class Hold:
@@ -25,12 +24,21 @@ class Hold:
     the first settlement counts.
     """
 
-    __slots__ = ("_clock", "_listeners", "_started", "record")
+    __slots__ = ("_clock", "_listeners", "_started", "_tab", "admission", "record")
 
-    def __init__(self, record: CallRecord, clock: Clock, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        record: CallRecord,
+        clock: Clock,
+        listeners: Sequence[Listener],
+        admission: Admission,
+        tab: Tab | None = None,
+    ) -> None:
         self.record = record
+        self.admission = admission
         self._clock = clock
         self._listeners = listeners
+        self._tab = tab
         self._started = clock.monotonic()
 
     def __enter__(self) -> Self:
@@ -54,7 +62,7 @@ class Hold:
         return self._clock.monotonic() - self._started
 
     def settle(self, outcome: Outcome, *, error: str | None = None, cut: bool = False) -> None:
-        """Close the account: fix the outcome, label the usage, and tell the listeners.
+        """Close the account: fix the outcome, label the usage, charge it, and tell the listeners.
 
         `cut` says that the reply did not reach its end, so a usage reported on the way lacks
         some of its output.
@@ -63,28 +71,40 @@ class Hold:
         if record.outcome is not None:
             return
         record.error, record.seconds = error, self.elapsed()
-        conclude(record, outcome, cut=cut)
+        due = conclude(record, outcome, cut=cut)
+        if self._tab is not None:
+            self._tab.close(record, due=due)
+        self._leave(due=due)
         for listener in self._listeners:
             listener(record)
+
+    def _leave(self, *, due: bool) -> None:
+        """Let the limits know what the call took, and that it runs no longer."""
+        if self.admission.bounds:
+            used = self.record.usage if due else None
+            self.admission.used(used.total_input + used.total_output if used else 0)
+            self.admission.release()
 
 
 class Till:
     """Opens a hold for every call and reports each settlement.
 
-    Only postpaid accounts can be served so far: a prepaid one has no way to get a balance, so its
-    calls are refused as they would be with an empty one.
-
-    `listeners` are told of each ended call, in order, synchronously; they must be quick.
+    Without `billing` nothing is priced, held or charged. `listeners` are told of each ended call,
+    in order, synchronously; they must be quick.
     """
 
-    def __init__(self, clock: Clock, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(
+        self, clock: Clock, listeners: Sequence[Listener] = (), billing: Billing | None = None
+    ) -> None:
         self._clock = clock
         self._listeners = tuple(listeners)
+        self._billing = billing
 
-    def hold(self, call: Call, caller: Principal) -> Hold:
-        """Open the account of `call`, billed to `caller`. Raises `InsufficientBalanceError`."""
-        if not caller.postpaid:
-            raise InsufficientBalanceError(_EMPTY)
+    async def hold(self, call: Call, caller: Principal, admission: Admission) -> Hold:
+        """Open the account of `call`, billed to `caller`; its end ends `admission`.
+
+        Raises what `Billing.open` raises.
+        """
         facts = call.facts
         record = CallRecord(
             call_id=call.id,
@@ -96,4 +116,11 @@ class Till:
             began=self._clock.now(),
             attempts=[],
         )
-        return Hold(record, self._clock, self._listeners)
+        tab, billing = None, self._billing
+        if billing is not None:
+            try:
+                tab = await billing.open(call, caller, record)
+            except BaseException:
+                admission.release()
+                raise
+        return Hold(record, self._clock, self._listeners, admission, tab)

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -46,6 +46,14 @@ class ModelNotAllowedError(ForbiddenError):
 
 
 Allows: TypeAlias = Callable[[str, str | None], bool]
+Priced: TypeAlias = Callable[[str], bool]
+
+
+class Terms(NamedTuple):
+    """What a call for a model is priced as: under which name, and whether it is free."""
+
+    name: str
+    free: bool
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -59,10 +67,11 @@ class Router:
     """Candidates for each model over one snapshot of channels.
 
     `stand_in` is the sandbox: it always answers for its own `sandbox/…` models, and for
-    every catalogue model while `pretend` is true.
+    every catalogue model while `pretend` is true. A name that is not `priced` is offered only
+    where all channels that offer it cost nobody anything.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a router is made of, each part by its name
         self,
         channels: Sequence[Channel],
         catalog: Catalog,
@@ -70,6 +79,7 @@ class Router:
         *,
         stand_in: Channel | None = None,
         pretend: bool = False,
+        priced: Priced = lambda _: True,
     ) -> None:
         enabled = [channel for channel in channels if channel.enabled]
         self._channels = sorted(enabled, key=lambda channel: channel.priority)
@@ -77,7 +87,9 @@ class Router:
         self._health = health
         self._stand_in = stand_in
         self._pretend = pretend
+        self._priced = priced
         self._targets: dict[str, tuple[_Target, ...]] = {}
+        self._terms: dict[str, Terms] = {}
         self._only: dict[tuple[str, Dialect], Route] = {}  # where there is no choice to make
         self._turn = 0
 
@@ -119,11 +131,42 @@ class Router:
         """Return the names of the models that can be asked for, in the catalogue's order first."""
         listed = {name for channel in self._channels for name in _listed(channel)}
         known = [model.id for model in self._catalog.models() if self.serves(model.id)]
-        return known + sorted(listed.difference(known))
+        return known + sorted(filter(self.serves, listed.difference(known)))
 
     def serves(self, model: str) -> bool:
         """Whether some channel offers `model`."""
         return bool(self._find(model))
+
+    def terms(self, model: str) -> Terms:
+        """Return what `model` is priced as: its name without a channel's prefix, and if it is free.
+
+        Free are models that only engines of one's own and the sandbox offer. The sandbox in the
+        place of a vendor's model asks that model's price, if it has one.
+        """
+        found = self._terms.get(model)
+        if found is None:
+            if len(self._terms) >= _NAMES_KEPT:
+                self._terms.clear()
+            free = self._is_free(model, self._offering(model))
+            found = self._terms[model] = Terms(self._priced_as(model), free)
+        return found
+
+    def unpriced(self) -> dict[str, list[str]]:
+        """Return the models nobody is offered for want of a price, by the channels that have them.
+
+        Of a channel that lists none, these are the catalogue's that its provider hosts.
+        """
+        found: dict[str, list[str]] = {}
+        for channel in self._channels:
+            names = channel.models or [
+                model.id
+                for model in self._catalog.models()
+                if model.vendor in channel.provider.hosts and not model.deprecated
+            ]
+            missing = [name for name in names if self._offering(name) and not self._find(name)]
+            if missing:
+                found[channel.name] = missing
+        return found
 
     def _remember(self, model: str) -> tuple[_Target, ...]:
         targets = tuple(self._find(model))
@@ -135,6 +178,26 @@ class Router:
         return targets
 
     def _find(self, model: str) -> list[_Target]:
+        targets = self._offering(model)
+        if self._priced(self._priced_as(model)) or self._is_free(model, targets):
+            return targets
+        return []
+
+    def _priced_as(self, model: str) -> str:
+        """Return the name that has the price of `model`: its own before that without a prefix."""
+        if not self._priced(model):
+            for channel in self._channels:
+                bare = _without_prefix(channel, model)
+                if bare != model and self._priced(bare):
+                    return bare
+        return model
+
+    def _is_free(self, model: str, targets: Sequence[_Target]) -> bool:
+        if any(target.channel is self._stand_in for target in targets):
+            return model.startswith("sandbox/") or not self._priced(model)
+        return bool(targets) and all(target.channel.provider.local for target in targets)
+
+    def _offering(self, model: str) -> list[_Target]:
         targets = [target for channel in self._channels if (target := self._target(channel, model))]
         listing = [target for target in targets if target.channel.models]
         if self._catalog.find(model) is None:  # those who list it know it, the others only guess

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from meterway.settings.sources import PREFIX, Environment, SettingsError, read_file
 
 MEBIBYTE = 1024 * 1024
-DATABASE_NAME, SECRET_NAME = "meterway.db", "secret"
+DATABASE_NAME, SECRET_NAME, JOURNALS_NAME = "meterway.db", "secret", "journals"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Bytes = Annotated[int, Field(gt=0)]
@@ -46,6 +46,43 @@ class ChannelTable(BaseModel):
     connect_timeout: Seconds | None = Field(None, description="Seconds to connect.")
     first_byte_timeout: Seconds | None = Field(None, description="Seconds to the first byte.")
     idle_timeout: Seconds | None = Field(None, description="Seconds between two bytes.")
+
+
+Most = Annotated[int, Field(ge=0, le=1_000_000_000)]
+MostAtOnce = Annotated[int, Field(ge=0, le=60_000)]
+
+
+class TierTable(BaseModel):
+    """One `[limits.TIER]` table of the settings file: what each of its users may do, and more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rpm: Most = Field(0, description="Paid calls a minute of one user.")
+    tpm: Most = Field(0, description="Tokens a minute of one user, input and output.")
+    concurrency: MostAtOnce = Field(0, description="Paid calls of one user at once.")
+    key_rpm: Most = Field(0, description="Paid calls a minute of one key.")
+    key_tpm: Most = Field(0, description="Tokens a minute of one key.")
+    key_concurrency: MostAtOnce = Field(0, description="Paid calls of one key at once.")
+    total_rpm: Most = Field(0, description="Paid calls a minute of all users of the tier.")
+    total_tpm: Most = Field(0, description="Tokens a minute of all users of the tier.")
+    total_concurrency: MostAtOnce = Field(0, description="Paid calls of the tier at once.")
+    count_rpm: Most = Field(0, description="Token counts a minute of one user.")
+
+
+# Generous: they stop a loop that ran away, not a person at work. Nothing limits `admin`, which is
+# how postpaid administrators are treated.
+TIERS = {
+    "admin": TierTable.model_validate({}),
+    "normal": TierTable.model_validate(
+        {"rpm": 600, "tpm": 10_000_000, "concurrency": 100, "count_rpm": 3_000}
+    ),
+    "VIP": TierTable.model_validate(
+        {"rpm": 3_000, "tpm": 50_000_000, "concurrency": 300, "count_rpm": 10_000}
+    ),
+    "PREMIUM": TierTable.model_validate(
+        {"rpm": 6_000, "tpm": 100_000_000, "concurrency": 500, "count_rpm": 20_000}
+    ),
+}
 
 
 class Settings(BaseSettings):
@@ -103,6 +140,14 @@ class Settings(BaseSettings):
     head_timeout: Seconds = Field(10.0, description="Time for a request's head to arrive.")
     body_idle_timeout: Seconds = Field(30.0, description="Longest silence within a body.")
 
+    limits: dict[Literal["admin", "normal", "VIP", "PREMIUM"], TierTable] = Field(
+        {}, description="Limits by membership tier; what a table leaves out stays as it was."
+    )
+
+    billing: bool = Field(
+        True, description="Whether calls are priced, held and charged; without, none is refused."
+    )
+
     connect_timeout: Seconds = Field(10.0, description="Time to connect to an upstream.")
     first_byte_timeout: Seconds = Field(600.0, description="Time to an upstream's first byte.")
     idle_timeout: Seconds = Field(120.0, description="Longest silence within an upstream's reply.")
@@ -125,6 +170,13 @@ class Settings(BaseSettings):
         250, ge=10, le=10_000, description="How often workers look for changes, in milliseconds."
     )
     key_cache: int = Field(10_000, ge=1, description="Keys one worker remembers.")
+
+    units_per_usd: int = Field(
+        250_000,
+        ge=1,
+        le=10_000_000,
+        description="The platform's API counts money in units: so many are a US dollar.",
+    )
 
     metrics_token: SecretStr | None = Field(
         None, description="Bearer that may read /metrics; without one only this machine may."
@@ -163,6 +215,17 @@ class Settings(BaseSettings):
         return None if path is None else path.expanduser().absolute()
 
     @property
+    def tiers(self) -> dict[str, TierTable]:
+        """The limits of every tier: the built-in ones, changed by what `limits` says; 0 is none."""
+        given = {str(name): table for name, table in self.limits.items()}
+        return {
+            name: table.model_copy(update=given[name].model_dump(exclude_unset=True))
+            if name in given
+            else table
+            for name, table in TIERS.items()
+        }
+
+    @property
     def database(self) -> str:
         """The database URL in use, which may hold a password."""
         if self.database_url is not None:
@@ -173,6 +236,11 @@ class Settings(BaseSettings):
     def database_file(self) -> Path:
         """Where the database lies while no other is named."""
         return self.data / DATABASE_NAME
+
+    @property
+    def journals(self) -> Path:
+        """Where workers journal what their calls cost; one machine's alone."""
+        return self.data / JOURNALS_NAME
 
     @property
     def secret_path(self) -> Path:
@@ -233,4 +301,13 @@ def _sentences(error: ValidationError) -> list[str]:
     return sentences
 
 
-__all__ = ["PREFIX", "ChannelTable", "Settings", "SettingsError", "default_data", "load"]
+__all__ = [
+    "PREFIX",
+    "TIERS",
+    "ChannelTable",
+    "Settings",
+    "SettingsError",
+    "TierTable",
+    "default_data",
+    "load",
+]

@@ -15,6 +15,7 @@ from meterway.kit.errors import MeterwayError
 
 PREFIX = "METERWAY_"
 CONFIG = "METERWAY_CONFIG"
+_STRUCTURED = {"channels": "list", "limits": "object"}  # what they are in JSON
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 
 
@@ -38,13 +39,13 @@ class Environment:
     def values(self) -> dict[str, Any]:
         """Return what is set, by the setting's name; an empty variable counts as unset.
 
-        Raises `SettingsError` where a `_FILE` cannot be read or a list is not JSON.
+        Raises `SettingsError` where a `_FILE` cannot be read or what must be JSON is not.
         """
         found: dict[str, Any] = {}
         for name, field in self._fields.items():
             text = self._text(name, field)
             if text is not None:
-                found[name] = _structured(name, text) if name == "channels" else text
+                found[name] = _structured(name, text) if name in _STRUCTURED else text
         return found
 
     def unknown(self) -> list[str]:
@@ -93,7 +94,8 @@ def _structured(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        raise SettingsError(f"{PREFIX}{name.upper()} must be a JSON list.") from None
+        kind = _STRUCTURED[name]
+        raise SettingsError(f"{PREFIX}{name.upper()} must be a JSON {kind}.") from None
 
 
 def read_file(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.collect import collect, events_of, merge_logprobs
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
@@ -120,7 +120,7 @@ def test_a_stream_that_is_not_whole_is_refused(events):
 
 
 def test_a_part_no_event_can_say_is_refused_by_its_kind():
-    image = neutral.Image(source=neutral.UrlSource("https://example.com/a.png"))
+    image = neutral.Image(source=sources.UrlSource("https://example.com/a.png"))
     reply = neutral.Reply(id="r", model="m", choices=(neutral.Choice(parts=(image,)),))
 
     with pytest.raises(BadReplyError, match="image"):

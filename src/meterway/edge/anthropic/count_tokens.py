@@ -26,6 +26,7 @@ class CountTokens:
         """Serve one request."""
         desk, request = self._desk, request_of(scope)
         caller = await caller_of(scope, desk.authenticator)
+        await desk.gate.limits.admit_count(caller)
         try:
             body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
             if caller.default_model is not None:

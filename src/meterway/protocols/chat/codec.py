@@ -15,13 +15,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway must know of a request it may pass on unread.
 
     `model` and `stream` as sent; `include_usage` is true where a streaming client asked for the
-    final usage chunk, or where its dialect always reports usage.
+    final usage chunk, or where its dialect always reports usage. `max_tokens` is the most the
+    client allows for one answer, None where it does not say; `choices` how many it wants.
     """
 
     model: str
     stream: bool = False
     include_usage: bool = True
     service_tier: str | None = None
+    max_tokens: int | None = None
+    choices: int = 1
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from meterway.protocols.chat.sources import DataSource, FileSource, Source, UrlSource
 from meterway.protocols.chat.wording import Wording, words_of
 from meterway.protocols.usage import Usage
 
@@ -28,34 +29,6 @@ class CacheMark(msgspec.Struct, frozen=True):
     """The prompt up to and including this part should be cached; `ttl` is "5m" or "1h"."""
 
     ttl: str = "5m"
-
-
-class UrlSource(msgspec.Struct, frozen=True):
-    """Content the model's vendor fetches from `url`."""
-
-    url: str
-
-
-class DataSource(msgspec.Struct, frozen=True):
-    """Content carried inline: base64 `data` of type `media_type`."""
-
-    media_type: str
-    data: str
-
-
-class TextSource(msgspec.Struct, frozen=True):
-    """A document given as plain text."""
-
-    text: str
-
-
-class FileSource(msgspec.Struct, frozen=True):
-    """Content uploaded before, by the vendor's file id."""
-
-    file_id: str
-
-
-Source: TypeAlias = UrlSource | DataSource | TextSource | FileSource
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,10 +138,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FunctionTool(msgspec.Struct, frozen=True, kw_only=True):
-    """A function the model may ask for; `parameters` is its JSON schema, untouched.
-
-    Tools whose descriptions say the same are equal where all else is.
-    """
+    """A function the model may ask for; its `description` may be unread, `parameters` always is."""
 
     name: str
     description: Wording | None = None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterway.kit import json
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 
 words = st.text(min_size=1, max_size=12).map(lambda text: f"{text}.")
@@ -15,19 +15,19 @@ objects = st.dictionaries(words, st.integers(-9, 9) | words | st.none(), max_siz
 images = st.builds(
     neutral.Image,
     source=st.one_of(
-        st.builds(neutral.UrlSource, url=words),
-        st.builds(neutral.DataSource, media_type=st.just("image/png"), data=words),
-        st.builds(neutral.FileSource, file_id=words),
+        st.builds(sources.UrlSource, url=words),
+        st.builds(sources.DataSource, media_type=st.just("image/png"), data=words),
+        st.builds(sources.FileSource, file_id=words),
     ),
     cache=marks,
 )
 documents = st.builds(
     neutral.Document,
     source=st.one_of(
-        st.builds(neutral.UrlSource, url=words),
-        st.builds(neutral.DataSource, media_type=st.just("application/pdf"), data=words),
-        st.builds(neutral.TextSource, text=words),
-        st.builds(neutral.FileSource, file_id=words),
+        st.builds(sources.UrlSource, url=words),
+        st.builds(sources.DataSource, media_type=st.just("application/pdf"), data=words),
+        st.builds(sources.TextSource, text=words),
+        st.builds(sources.FileSource, file_id=words),
     ),
     name=st.none() | words,
     context=st.none() | words,

@@ -7,7 +7,7 @@ import pytest
 
 from meterway.kit import json
 from meterway.kit.errors import InvalidRequestError
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from tests.factories.anthropic_wire import assistant, body, decode, user
 
@@ -24,6 +24,10 @@ def test_facts_name_model_stream_and_tier():
 
     assert (facts.model, facts.stream, facts.service_tier) == ("claude-opus-5", True, "default")
     assert facts.include_usage
+
+
+def test_facts_name_the_longest_answer_allowed():
+    assert ANTHROPIC_MESSAGES.facts(body(max_tokens=77)).max_tokens == 77
 
 
 @pytest.mark.parametrize("name", ["model", "max_tokens", "messages"])
@@ -67,9 +71,9 @@ def test_system_blocks_keep_their_cache_marks():
 @pytest.mark.parametrize(
     ("source", "meant"),
     [
-        (PNG, neutral.DataSource(media_type="image/png", data="iVBORw0=")),
-        ({"type": "url", "url": "https://x/y.png"}, neutral.UrlSource(url="https://x/y.png")),
-        ({"type": "file", "file_id": "file_1"}, neutral.FileSource(file_id="file_1")),
+        (PNG, sources.DataSource(media_type="image/png", data="iVBORw0=")),
+        ({"type": "url", "url": "https://x/y.png"}, sources.UrlSource(url="https://x/y.png")),
+        ({"type": "file", "file_id": "file_1"}, sources.FileSource(file_id="file_1")),
     ],
 )
 def test_an_image_may_come_in_three_ways(source, meant):
@@ -83,19 +87,19 @@ def test_an_image_may_come_in_three_ways(source, meant):
     [
         (
             {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
-            neutral.DataSource(media_type="application/pdf", data="JVBERi0="),
+            sources.DataSource(media_type="application/pdf", data="JVBERi0="),
         ),
-        ({"type": "url", "url": "https://x/y.pdf"}, neutral.UrlSource(url="https://x/y.pdf")),
+        ({"type": "url", "url": "https://x/y.pdf"}, sources.UrlSource(url="https://x/y.pdf")),
         (
             {"type": "text", "media_type": "text/plain", "data": "words"},
-            neutral.TextSource(text="words"),
+            sources.TextSource(text="words"),
         ),
-        ({"type": "content", "content": "words"}, neutral.TextSource(text="words")),
+        ({"type": "content", "content": "words"}, sources.TextSource(text="words")),
         (
             {"type": "content", "content": [{"type": "text", "text": t} for t in "ab"]},
-            neutral.TextSource(text="a\n\nb"),
+            sources.TextSource(text="a\n\nb"),
         ),
-        ({"type": "file", "file_id": "file_1"}, neutral.FileSource(file_id="file_1")),
+        ({"type": "file", "file_id": "file_1"}, sources.FileSource(file_id="file_1")),
     ],
 )
 def test_a_document_may_come_in_five_ways(source, meant):

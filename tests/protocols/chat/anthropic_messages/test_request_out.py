@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from meterway.kit.errors import InvalidRequestError
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.anthropic_messages.request_out import JSON_FITTING, JSON_ONLY
 from meterway.protocols.errors import UnsupportedContentError
@@ -16,7 +16,7 @@ USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Rol
 Raw = msgspec.Raw
 
 
-PNG = neutral.DataSource(media_type="image/png", data="AA==")
+PNG = sources.DataSource(media_type="image/png", data="AA==")
 
 
 def text(words: str, **fields: Any) -> neutral.Text:
@@ -206,16 +206,16 @@ def test_pictures_and_documents_are_written_by_source_with_marks():
     body, _ = encode(
         turn(
             USER,
-            neutral.Image(source=neutral.UrlSource(url="https://x/y.png"), detail="low"),
+            neutral.Image(source=sources.UrlSource(url="https://x/y.png"), detail="low"),
             neutral.Image(source=PNG, cache=hour),
-            neutral.Image(source=neutral.FileSource(file_id="f")),
+            neutral.Image(source=sources.FileSource(file_id="f")),
             neutral.Document(
-                source=neutral.DataSource(media_type="application/pdf", data="AA=="),
+                source=sources.DataSource(media_type="application/pdf", data="AA=="),
                 name="N", context="C", citations=True, cache=neutral.CacheMark(),
             ),
-            neutral.Document(source=neutral.TextSource(text="w")),
+            neutral.Document(source=sources.TextSource(text="w")),
             neutral.Document(
-                source=neutral.DataSource(
+                source=sources.DataSource(
                     media_type="text/markdown", data=base64.b64encode("# é".encode()).decode()
                 )
             ),
@@ -244,7 +244,7 @@ def test_pictures_and_documents_are_written_by_source_with_marks():
 
 
 def test_a_failed_result_with_a_picture_keeps_both():
-    picture = neutral.Image(source=neutral.UrlSource(url="https://x/y.png"))
+    picture = neutral.Image(source=sources.UrlSource(url="https://x/y.png"))
     both = neutral.ToolResult(call_id="1", content=(text("no"), picture), is_error=True)
 
     body, _ = encode(turn(USER, "a"), turn(ASSISTANT, call("1")), turn(USER, both))
@@ -254,15 +254,15 @@ def test_a_failed_result_with_a_picture_keeps_both():
     assert [inner["type"] for inner in block["content"]] == ["text", "image"]
 
 
-DOC = neutral.DataSource(media_type="application/zip", data="AA==")
+DOC = sources.DataSource(media_type="application/zip", data="AA==")
 UNSAYABLE = [
     turn(USER, neutral.Audio(data="x", format="wav", path="here")),
     turn(USER, neutral.Foreign(kind="search_result", raw=Raw(b"{}"), path="here")),
     turn(USER, neutral.Document(source=DOC, path="here")),
-    turn(ASSISTANT, neutral.Image(source=neutral.UrlSource(url="u"), path="here")),
+    turn(ASSISTANT, neutral.Image(source=sources.UrlSource(url="u"), path="here")),
     turn(ASSISTANT, neutral.Audio(data="x", format="wav", path="here")),
     turn(ASSISTANT, neutral.Foreign(kind="custom_tool_call", raw=Raw(b"{}"), path="here")),
-    turn(SYSTEM, neutral.Image(source=neutral.UrlSource(url="u"), path="here")),
+    turn(SYSTEM, neutral.Image(source=sources.UrlSource(url="u"), path="here")),
 ]
 
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_said_is_refused_by_path(message):
 
 
 def test_a_text_document_that_is_no_text_is_refused():
-    source = neutral.DataSource(media_type="text/plain", data="/////w==")
+    source = sources.DataSource(media_type="text/plain", data="/////w==")
 
     with pytest.raises(InvalidRequestError, match="here: the document of type text/plain"):
         encode(turn(USER, neutral.Document(source=source, path="here")))

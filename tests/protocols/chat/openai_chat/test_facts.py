@@ -23,6 +23,22 @@ def test_model_stream_usage_and_tier_are_read():
 
 
 @pytest.mark.parametrize(
+    ("fields", "max_tokens", "choices"),
+    [
+        (b"", None, 1),
+        (b',"max_tokens":5', 5, 1),
+        (b',"max_completion_tokens":7,"max_tokens":null,"n":3', 7, 3),
+        (b',"max_completion_tokens":1,"max_tokens":90000,"n":null', 90_000, 1),
+        (b',"max_completion_tokens":9,"max_tokens":1', 9, 1),
+    ],
+)
+def test_the_largest_answer_a_client_may_want_is_read(fields, max_tokens, choices):
+    facts = OPENAI_CHAT.facts(decode_top(b'{"model":"m"' + fields + b"}"))
+
+    assert (facts.max_tokens, facts.choices) == (max_tokens, choices)
+
+
+@pytest.mark.parametrize(
     "options", [b"", b',"stream_options":null', b',"stream_options":{"include_usage":false}']
 )
 def test_a_streaming_client_that_did_not_ask_gets_no_usage(options):
@@ -60,6 +76,16 @@ def test_a_streaming_client_that_did_not_ask_gets_no_usage(options):
             b'{"model":"m","service_tier":[]}',
             "service_tier",
             "Invalid type for 'service_tier': expected a string, but got an array instead.",
+        ),
+        (
+            b'{"model":"m","max_tokens":"5"}',
+            "max_tokens",
+            "Invalid type for 'max_tokens': expected an integer, but got a string instead.",
+        ),
+        (
+            b'{"model":"m","n":1.5}',
+            "n",
+            "Invalid type for 'n': expected an integer, but got a decimal instead.",
         ),
     ],
 )

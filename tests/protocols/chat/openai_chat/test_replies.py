@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from meterway.kit import json, sse
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.collect import collect, events_of
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.errors import BadReplyError
@@ -295,7 +295,7 @@ def test_pictures_in_a_reply_are_read_and_told():
 
     assert isinstance(reply, neutral.Reply)
     assert reply.choices[0].parts == (
-        neutral.Image(source=neutral.DataSource("image/png", "AAAA")),
+        neutral.Image(source=sources.DataSource("image/png", "AAAA")),
     )
     told = msgspec.json.decode(OPENAI_CHAT.encode_reply(reply))
     assert told["choices"][0]["message"]["images"] == [image]

@@ -7,7 +7,7 @@ import pytest
 
 from meterway.kit import json
 from meterway.kit.errors import InvalidRequestError
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 
 WIRE = Path(__file__).parents[3] / "wire" / "openai_chat"
@@ -53,16 +53,16 @@ def test_every_kind_of_user_part_is_read_with_its_path():
     assert message.parts == (
         neutral.Text(text="What is this?", path=f"{at}[0]"),
         neutral.Image(
-            source=neutral.UrlSource("https://example.com/cat.png"), detail="low", path=f"{at}[1]"
+            source=sources.UrlSource("https://example.com/cat.png"), detail="low", path=f"{at}[1]"
         ),
-        neutral.Image(source=neutral.DataSource("image/png", "iVBORw0KGgo="), path=f"{at}[2]"),
+        neutral.Image(source=sources.DataSource("image/png", "iVBORw0KGgo="), path=f"{at}[2]"),
         neutral.Audio(data="UklGRg==", format="wav", path=f"{at}[3]"),
         neutral.Document(
-            source=neutral.DataSource("application/pdf", "JVBERi0="),
+            source=sources.DataSource("application/pdf", "JVBERi0="),
             name="a.pdf",
             path=f"{at}[4]",
         ),
-        neutral.Document(source=neutral.FileSource("file-123"), path=f"{at}[5]"),
+        neutral.Document(source=sources.FileSource("file-123"), path=f"{at}[5]"),
     )
 
 

@@ -5,12 +5,12 @@ import base64
 import msgspec
 import pytest
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
-IMAGE = neutral.Image(source=neutral.DataSource("image/png", "AAAA"), path="p.image")
+IMAGE = neutral.Image(source=sources.DataSource("image/png", "AAAA"), path="p.image")
 
 
 def turn(role, *parts, **fields) -> neutral.Message:
@@ -78,10 +78,10 @@ def test_documents_are_files_or_text():
     sent = messages_of(
         turn(
             USER,
-            neutral.Document(source=neutral.DataSource("application/pdf", "JVBE"), context="old"),
-            neutral.Document(source=neutral.FileSource("file-1")),
-            neutral.Document(source=neutral.TextSource("body"), name="a.txt"),
-            neutral.Document(source=neutral.DataSource("text/plain", plain)),
+            neutral.Document(source=sources.DataSource("application/pdf", "JVBE"), context="old"),
+            neutral.Document(source=sources.FileSource("file-1")),
+            neutral.Document(source=sources.TextSource("body"), name="a.txt"),
+            neutral.Document(source=sources.DataSource("text/plain", plain)),
         )
     )
 
@@ -101,14 +101,14 @@ def test_documents_are_files_or_text():
     ("role", "part"),
     [
         (USER, neutral.Foreign(kind="video_url", raw=msgspec.Raw(b"{}"), path="here")),
-        (USER, neutral.Image(source=neutral.FileSource("f"), path="here")),
-        (USER, neutral.Document(source=neutral.UrlSource("https://a/b.pdf"), path="here")),
-        (USER, neutral.Document(source=neutral.DataSource("text/plain", "%%"), path="here")),
+        (USER, neutral.Image(source=sources.FileSource("f"), path="here")),
+        (USER, neutral.Document(source=sources.UrlSource("https://a/b.pdf"), path="here")),
+        (USER, neutral.Document(source=sources.DataSource("text/plain", "%%"), path="here")),
         (ASSISTANT, neutral.Foreign(kind="server_tool_use", raw=msgspec.Raw(b"{}"), path="here")),
-        (ASSISTANT, neutral.Image(source=neutral.UrlSource("https://a/b"), path="here")),
-        (ASSISTANT, neutral.Document(source=neutral.TextSource("x"), path="here")),
+        (ASSISTANT, neutral.Image(source=sources.UrlSource("https://a/b"), path="here")),
+        (ASSISTANT, neutral.Document(source=sources.TextSource("x"), path="here")),
         (ASSISTANT, neutral.Audio(data="", format="wav", path="here")),
-        (SYSTEM, neutral.Image(source=neutral.UrlSource("https://a/b"), path="here")),
+        (SYSTEM, neutral.Image(source=sources.UrlSource("https://a/b"), path="here")),
     ],
 )
 def test_a_part_that_cannot_be_said_is_refused_by_its_path(role, part):

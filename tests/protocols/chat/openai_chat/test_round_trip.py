@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterway.kit import json
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 
 MODEL = "gpt-5"  # knows refusals, efforts and the newer limit
@@ -19,16 +19,16 @@ base64s = st.text("ABCDabcd0123", min_size=4, max_size=12)
 texts = st.builds(neutral.Text, text=words)
 images = st.builds(
     neutral.Image,
-    source=st.builds(neutral.UrlSource, names.map(lambda name: f"https://example.com/{name}"))
-    | st.builds(neutral.DataSource, st.just("image/png"), base64s),
+    source=st.builds(sources.UrlSource, names.map(lambda name: f"https://example.com/{name}"))
+    | st.builds(sources.DataSource, st.just("image/png"), base64s),
     detail=st.none() | st.sampled_from(["low", "high", "auto"]),
 )
 audios = st.builds(neutral.Audio, data=base64s, format=st.sampled_from(["wav", "mp3"]))
 files = st.builds(
-    neutral.Document, source=st.builds(neutral.FileSource, names), name=st.none()
+    neutral.Document, source=st.builds(sources.FileSource, names), name=st.none()
 ) | st.builds(
     neutral.Document,
-    source=st.builds(neutral.DataSource, st.just("application/pdf"), base64s),
+    source=st.builds(sources.DataSource, st.just("application/pdf"), base64s),
     name=names,
 )
 

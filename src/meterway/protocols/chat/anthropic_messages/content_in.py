@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import (
     decode_at,
@@ -184,7 +184,7 @@ def _tool_result(
 
 def _image(block: wire.Block, path: str, leftovers: Leftovers) -> neutral.Image:
     source = _source(_wire_source(block, path), f"{path}.source")
-    if isinstance(source, neutral.TextSource):
+    if isinstance(source, sources.TextSource):
         raise refused(f"{path}.source.type", "Input should be 'base64', 'url' or 'file'")
     if wire.given(block.transformations):
         leftovers[f"{path}.transformations"] = block.transformations
@@ -219,19 +219,19 @@ def _wire_source(block: wire.Block, path: str) -> wire.Source:
     return decode_at(block.source, wire.Source, f"{path}.source")
 
 
-def _source(source: wire.Source, path: str) -> neutral.Source:
+def _source(source: wire.Source, path: str) -> sources.Source:
     match source.type:
         case "url":
-            return neutral.UrlSource(url=_needed(source.url, f"{path}.url"))
+            return sources.UrlSource(url=_needed(source.url, f"{path}.url"))
         case "file":
-            return neutral.FileSource(file_id=_needed(source.file_id, f"{path}.file_id"))
+            return sources.FileSource(file_id=_needed(source.file_id, f"{path}.file_id"))
         case "base64":
             kind = _needed(source.media_type, f"{path}.media_type")
-            return neutral.DataSource(media_type=kind, data=_needed(source.data, f"{path}.data"))
+            return sources.DataSource(media_type=kind, data=_needed(source.data, f"{path}.data"))
         case "text":
-            return neutral.TextSource(text=_needed(source.data, f"{path}.data"))
+            return sources.TextSource(text=_needed(source.data, f"{path}.data"))
         case "content":
-            return neutral.TextSource(text=_content_text(source, f"{path}.content"))
+            return sources.TextSource(text=_content_text(source, f"{path}.content"))
         case _:
             raise refused(f"{path}.type", f"'{source.type}' is not a known source type")
 

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import refused, unsupported
 from meterway.protocols.chat.wording import Wording, words_of
@@ -268,7 +268,7 @@ def encode_document(part: neutral.Document) -> Wire:
 
 def _document_source(part: neutral.Document) -> Wire:
     source = part.source
-    if not isinstance(source, neutral.DataSource) or source.media_type == "application/pdf":
+    if not isinstance(source, sources.DataSource) or source.media_type == "application/pdf":
         return _source(source)
     if not source.media_type.startswith(_TEXT_TYPES):
         raise unsupported(part.path, f"a document of type {source.media_type}")
@@ -277,18 +277,18 @@ def _document_source(part: neutral.Document) -> Wire:
     except ValueError:  # wrong base64, or bytes that are not UTF-8
         problem = f"the document of type {source.media_type} is not UTF-8 text in base64"
         raise refused(part.path, problem) from None
-    return _source(neutral.TextSource(text=text))
+    return _source(sources.TextSource(text=text))
 
 
-def _source(source: neutral.Source) -> Wire:
+def _source(source: sources.Source) -> Wire:
     match source:
-        case neutral.UrlSource(url=url):
+        case sources.UrlSource(url=url):
             return {"type": "url", "url": url}
-        case neutral.DataSource(media_type=media_type, data=data):
+        case sources.DataSource(media_type=media_type, data=data):
             return {"type": "base64", "media_type": media_type, "data": data}
-        case neutral.TextSource(text=text):
+        case sources.TextSource(text=text):
             return {"type": "text", "media_type": "text/plain", "data": text}
-        case neutral.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id):
             return {"type": "file", "file_id": file_id}
         case _:
             assert_never(source)

@@ -46,6 +46,7 @@ def facts(body: RawObject) -> Facts:
         model=decode_at(body["model"], str, "model"),
         stream=_stream(body),
         service_tier=decode_tier(_optional(body, "service_tier", str)),
+        max_tokens=_optional(body, "max_tokens", int),
     )
 
 

@@ -20,8 +20,19 @@ def read_facts(body: RawObject) -> Facts:
         model=model,
         stream=stream,
         include_usage=stream and asks_for_usage(body),
-        service_tier=optional(body, "service_tier", str),
+        service_tier=optional(body, "service_tier", str) if "service_tier" in body else None,
+        max_tokens=_max_tokens(body),
+        choices=(optional(body, "n", int) or 1) if "n" in body else 1,
     )
+
+
+def _max_tokens(body: RawObject) -> int | None:
+    """Return the larger of the limit's two names: which one an upstream heeds is its own."""
+    newer = (
+        optional(body, "max_completion_tokens", int) if "max_completion_tokens" in body else None
+    )
+    older = optional(body, "max_tokens", int) if "max_tokens" in body else None
+    return older if newer is None else max(newer, older or 0)
 
 
 def asks_for_usage(body: RawObject) -> bool:

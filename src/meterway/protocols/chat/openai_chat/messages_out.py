@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Iterable
 from typing import Any, TypeAlias, assert_never
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.models import Abilities
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
@@ -210,11 +210,11 @@ def _call(part: neutral.ToolCall) -> Wire:
 
 def _image(part: neutral.Image) -> Wire:
     match part.source:
-        case neutral.UrlSource(url=url):
+        case sources.UrlSource(url=url):
             image = {"url": url}
-        case neutral.DataSource(media_type=media_type, data=data):
+        case sources.DataSource(media_type=media_type, data=data):
             image = {"url": f"data:{media_type};base64,{data}"}
-        case neutral.FileSource():
+        case sources.FileSource():
             raise unsupported(part.path, "an image by file id")
         case _:
             assert_never(part.source)
@@ -226,16 +226,16 @@ def _image(part: neutral.Image) -> Wire:
 def _file(part: neutral.Document) -> tuple[dict[str, str] | None, str]:
     """Return the file, or None and the text where the document is text."""
     match part.source:
-        case neutral.TextSource(text=text):
+        case sources.TextSource(text=text):
             return None, text
-        case neutral.DataSource(media_type=media_type, data=data):
+        case sources.DataSource(media_type=media_type, data=data):
             if media_type.startswith("text/"):
                 return None, _decoded(data, part.path)
             url = f"data:{media_type};base64,{data}"
             return {"filename": part.name or "document.pdf", "file_data": url}, ""
-        case neutral.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id):
             return {"file_id": file_id}, ""
-        case neutral.UrlSource():
+        case sources.UrlSource():
             raise unsupported(part.path, "a document by URL")
         case _:
             assert_never(part.source)

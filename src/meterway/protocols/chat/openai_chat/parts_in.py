@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.faults import decode_at, refused, required
 from meterway.protocols.chat.wording import unread
@@ -79,12 +79,12 @@ def cache_mark(
     return neutral.CacheMark() if wire.given(breakpoint_) else None
 
 
-def decode_image_url(url: str, path: str) -> neutral.UrlSource | neutral.DataSource:
+def decode_image_url(url: str, path: str) -> sources.UrlSource | sources.DataSource:
     """Read an address or data URL. Raises `InvalidRequestError` naming `path`."""
     if url[:5].lower() == "data:":
         return _data(url, path, None)
     if url[:8].lower().startswith(("http://", "https://")):
-        return neutral.UrlSource(url)
+        return sources.UrlSource(url)
     raise refused(path, "expected an http(s) URL or a base64 data URL.")
 
 
@@ -97,7 +97,7 @@ def _image(image: wire.ImageUrl | str, path: str, cache: neutral.CacheMark | Non
 
 def _document(file: wire.File, path: str, cache: neutral.CacheMark | None) -> neutral.Document:
     if file.file_id is not None:
-        source: neutral.Source = neutral.FileSource(file.file_id)
+        source: sources.Source = sources.FileSource(file.file_id)
     elif file.file_data is not None:
         source = _file_source(file.file_data, file.filename, f"{path}.file.file_data")
     else:
@@ -105,22 +105,22 @@ def _document(file: wire.File, path: str, cache: neutral.CacheMark | None) -> ne
     return neutral.Document(source=source, name=file.filename, path=path, cache=cache)
 
 
-def _file_source(data: str, filename: str | None, path: str) -> neutral.Source:
+def _file_source(data: str, filename: str | None, path: str) -> sources.Source:
     ending = (filename or "").rpartition(".")[2].lower()
     media_type = _MEDIA_TYPES.get(ending, "application/pdf")
     if data[:5].lower() == "data:":
         return _data(data, path, media_type)
     if data[:8].lower().startswith(("http://", "https://")):
-        return neutral.UrlSource(data)
-    return neutral.DataSource(media_type, data)
+        return sources.UrlSource(data)
+    return sources.DataSource(media_type, data)
 
 
-def _data(url: str, path: str, default: str | None) -> neutral.DataSource:
+def _data(url: str, path: str, default: str | None) -> sources.DataSource:
     head = _DATA_URL.match(url)
     media_type = (head[1] or default) if head else None
     if head is None or head[3] is None or media_type is None:
         raise refused(path, "expected a data URL such as 'data:image/png;base64,...'.")
-    return neutral.DataSource(media_type.lower(), url[head.end() :])
+    return sources.DataSource(media_type.lower(), url[head.end() :])
 
 
 def _needed(value: T | None, path: str) -> T:

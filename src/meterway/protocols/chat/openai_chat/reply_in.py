@@ -3,7 +3,7 @@
 import msgspec
 
 from meterway.kit.errors import InvalidRequestError
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.errors import decode_error, inner_error
 from meterway.protocols.chat.openai_chat.parts_in import decode_image_url
@@ -127,7 +127,7 @@ def thinking_text(raw: msgspec.Raw) -> str:
     return value or ""
 
 
-def _image_source(url: str) -> neutral.UrlSource | neutral.DataSource:
+def _image_source(url: str) -> sources.UrlSource | sources.DataSource:
     try:
         return decode_image_url(url, "image_url")
     except InvalidRequestError as error:

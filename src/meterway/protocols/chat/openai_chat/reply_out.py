@@ -6,7 +6,7 @@ Follows https://platform.openai.com/docs/api-reference/chat/object: nullable key
 from typing import Any, TypeAlias, assert_never
 
 from meterway.kit import json
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat.reasoning import encode_reasoning
 from meterway.protocols.chat.openai_chat.stops import encode_stop
 from meterway.protocols.chat.openai_chat.usage import encode_usage
@@ -89,11 +89,11 @@ def _call(part: neutral.ToolCall) -> Wire:
 
 def _image(part: neutral.Image) -> Wire:
     match part.source:
-        case neutral.UrlSource(url=url):
+        case sources.UrlSource(url=url):
             return {"type": "image_url", "image_url": {"url": url}}
-        case neutral.DataSource(media_type=media_type, data=data):
+        case sources.DataSource(media_type=media_type, data=data):
             return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{data}"}}
-        case neutral.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id):
             return {"type": "image_file", "image_file": {"file_id": file_id}}
         case _:
             assert_never(part.source)

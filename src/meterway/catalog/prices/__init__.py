@@ -1,0 +1,1 @@
+"""The price book's rows: how they are read, set, and brought in line with what ships."""

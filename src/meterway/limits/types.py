@@ -1,0 +1,202 @@
+"""What is limited, how much of it there is, and what is left: values, and the seam for counting.
+
+A rate is kept as one instant per subject, its theoretical arrival time (GCRA, ITU-T I.371): each
+request moves the instant `step` nanoseconds on, from now at least, and is admitted while the
+instant lies at most `room` ahead. So a whole period's worth may come at once, and after that one
+request per step: never more than the burst plus the rate times the time.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+SECOND = 1_000_000_000  # nanoseconds
+_MINUTE = 60
+_MOST, _MOST_AT_ONCE = 10**9, 60_000
+_ENDLESS = 2**62  # nanoseconds; the room of what has no limit
+
+
+class Kind(StrEnum):
+    """What a subject is; the value is how a caller is told."""
+
+    KEY = "API key"
+    USER = "user"
+    TIER = "tier"
+    COUNTING = "token counting"
+    CREATE_KEY = "creating keys"
+    UPDATE_KEY = "updating keys"
+    LIST_KEYS = "listing keys"
+    DELETE_KEY = "deleting keys"
+
+
+class Measure(StrEnum):
+    """What of a subject is limited."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    CONCURRENCY = "concurrency"
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Who or what is counted; every worker of a machine counts it in the same place."""
+
+    kind: Kind
+    id: int | str
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is allowed: requests and tokens per `seconds`, calls at once; None is unlimited."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+    seconds: int = _MINUTE
+
+    def __post_init__(self) -> None:
+        most = {"requests": _MOST, "tokens": _MOST, "concurrency": _MOST_AT_ONCE, "seconds": 3600}
+        for name, highest in most.items():
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= highest:
+                raise ValueError(f"{name} must be 1 to {highest}, or None for no limit.")
+
+    @property
+    def limits(self) -> bool:
+        """Whether anything is limited."""
+        return any((self.requests, self.tokens, self.concurrency))
+
+
+class TierLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a membership tier; all but `counting` are for paid calls.
+
+    `user` holds for each of its users, `key` for each key of one, `total` for the whole tier.
+    """
+
+    user: Limit = Limit()
+    key: Limit = Limit()
+    total: Limit = Limit()
+    counting: Limit = Limit()
+
+
+Figures: TypeAlias = tuple[int, int, int, int, int, int]
+"""A bound for the hot path: number, step and room of requests, the same of tokens, concurrency.
+
+The number names the subject in 64 bits and is never 0. Times are in nanoseconds; what is unlimited
+has no step and endless room. Concurrency 0 is unlimited.
+"""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A subject with its limit, made ready for counting by `bound`."""
+
+    subject: Subject
+    limit: Limit
+    figures: Figures
+
+
+def bound(subject: Subject, limit: Limit) -> Bound:
+    """Make `limit` of `subject` ready for counting."""
+    text = f"{subject.kind.name}:{subject.id}".encode()
+    number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    period = limit.seconds * SECOND
+    requests, tokens = _pace(limit.requests, period), _pace(limit.tokens, period)
+    return Bound(subject, limit, (number or 1, *requests, *tokens, limit.concurrency or 0))
+
+
+def _pace(most: int | None, period: int) -> tuple[int, int]:
+    """Return step and room; the step is rounded up, so that the rate is never exceeded."""
+    if most is None:
+        return 0, _ENDLESS
+    step = -(-period // most)
+    return step, step * most
+
+
+Mark: TypeAlias = tuple[Bound, int, int, int]
+"""Where a subject stood after a decision: its arrival times for requests and tokens, in
+nanoseconds; the last figure is the store's own."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Which limit refused a call, and the nanoseconds until all of them would admit it.
+
+    `wait` is 0 for concurrency: nobody knows when a running call ends.
+    """
+
+    bound: Bound
+    measure: Measure
+    wait: int
+
+
+class Taken(msgspec.Struct):
+    """The answer to a wish: `refused`, or what was taken for it.
+
+    `marks` has the subjects that were counted. `places` is where the store counted the running
+    call, and its own business.
+    """
+
+    now: int
+    marks: Sequence[Mark]
+    places: Sequence[int] = ()
+    refused: Refusal | None = None
+
+
+class Counts(Protocol):
+    """Where requests, tokens and running calls are counted, for all who share the store.
+
+    `now` is in nanoseconds, on a clock that never goes back and that all sharers read alike.
+    """
+
+    async def take(self, bounds: Sequence[Bound], tokens: int, now: int) -> Taken:
+        """Count a request of `tokens` tokens against all of `bounds`, or against none.
+
+        More tokens than a period allows are admitted when nothing else is owed; what goes beyond
+        is owed, and delays the next.
+        """
+
+    def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
+        """Count `tokens` more, or where negative fewer, whether they are allowed or not.
+
+        Others may learn of it a moment later.
+        """
+
+    def give(self, taken: Taken) -> None:
+        """Count the call of `taken` as running no longer; its requests and tokens stay counted."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is left of a limit; `reset` is in seconds, until nothing of it is used."""
+
+    limit: int
+    remaining: int
+    reset: float
+
+
+class Standings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of the limits a caller is closest to; `at` is in seconds since the epoch."""
+
+    at: float
+    requests: Standing | None = None
+    tokens: Standing | None = None
+
+
+def standings(taken: Taken, at: float) -> Standings:
+    """Return what was left after a decision, of the limit with the least left."""
+    requests = tokens = None
+    for bound, arrival, owed, _ in taken.marks:
+        limit, (_, request_step, _, token_step, _, _) = bound.limit, bound.figures
+        if limit.requests is not None:
+            requests = _closer(requests, limit.requests, arrival - taken.now, request_step)
+        if limit.tokens is not None:
+            tokens = _closer(tokens, limit.tokens, owed - taken.now, token_step)
+    return Standings(at=at, requests=requests, tokens=tokens)
+
+
+def _closer(known: Standing | None, limit: int, ahead: int, step: int) -> Standing:
+    """Return the closer of two limits: the one with less left, or as much but later renewed."""
+    used = -(-ahead // step)
+    remaining, reset = (limit - used if used < limit else 0), ahead / SECOND
+    if known is None or (remaining, -reset) < (known.remaining, -known.reset):
+        return Standing(limit, remaining, reset)
+    return known

@@ -1,0 +1,120 @@
+"""The backstage process: posts what workers journal, and looks after the books meanwhile."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.db.engine import open_engine, reading
+from meterway.keys import service as keys
+from meterway.kit import metrics
+from meterway.kit.clock import Clock, SystemClock
+from meterway.kit.errors import UnavailableError
+from meterway.ledger.budgets import service as budgets
+from meterway.ledger.journal import service as journals
+from meterway.ledger.settler import Settler
+from meterway.settings import Settings
+
+_log = structlog.get_logger()
+_SHORTEST, _LONGEST = 0.01, 0.2  # seconds between two looks at the journals
+_FAILING = 1.0
+_INVARIANTS = 60.0
+
+
+def run_backstage(settings: Settings) -> None:
+    """Post until SIGTERM came and the journals of workers that ended are posted."""
+    metrics.name_process("backstage")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stopping, parent = asyncio.Event(), os.getppid()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    engine, clock = open_engine(settings.database), SystemClock()
+    backstage = Backstage(engine, clock, await _settler(settings, engine, clock))
+    try:
+        while not stopping.is_set() and os.getppid() == parent:
+            pause = await backstage.turn()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+        await backstage.finish(settings.shutdown_grace)
+    finally:
+        backstage.close()
+        await engine.dispose()
+
+
+async def _settler(settings: Settings, engine: AsyncEngine, clock: Clock) -> Settler:
+    place = await asyncio.to_thread(journals.place_of, settings.journals)
+    return Settler(engine, settings.journals, place, clock=clock, count_keys=keys.count_use)
+
+
+class Backstage:
+    """What is done over and over: a turn of the settler, and now and then a look at the books.
+
+    What fails is told once, until it works again.
+    """
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, settler: Settler) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._settler = settler
+        self._pause = _SHORTEST
+        self._look_at = clock.monotonic()
+        self._failing = False
+
+    async def turn(self) -> float:
+        """Do what is due; return the seconds to wait before the next turn."""
+        posted = await self._told(self._post)
+        if self._clock.monotonic() >= self._look_at:
+            self._look_at = self._clock.monotonic() + _INVARIANTS
+            await self._told(self._look)
+        if posted is None:
+            return _FAILING
+        self._pause = _SHORTEST if posted else min(self._pause * 2, _LONGEST)
+        return 0.0 if posted else self._pause
+
+    async def finish(self, grace: float) -> None:
+        """Post until nothing comes and no journal is left open, at most `grace` seconds."""
+        end = self._clock.monotonic() + grace
+        while self._clock.monotonic() < end:
+            posted = await self._told(self._post)
+            if not posted and (posted is None or self._settler.is_idle):
+                return
+            await self._clock.sleep(_SHORTEST)
+
+    def close(self) -> None:
+        """Let the journals go."""
+        self._settler.close()
+
+    async def _post(self) -> int:
+        posted = await self._settler.turn()
+        metrics.POSTED_CALLS.inc(posted)
+        return posted
+
+    async def _look(self) -> int:
+        """Check what must always hold; an alarm, where it does not."""
+        async with reading(self._engine) as connection:
+            broken = await budgets.broken(connection)
+        metrics.BROKEN_INVARIANTS.set(len(broken))
+        for what in broken:
+            _log.error("ledger.broken", what=what)
+        return len(broken)
+
+    async def _told(self, work: Callable[[], Awaitable[int]]) -> int | None:
+        try:
+            done = await work()
+        except UnavailableError as error:
+            if not self._failing:
+                _log.error("backstage.waits", error=error.message)
+            self._failing = True
+            return None
+        if self._failing:
+            _log.info("backstage.goes_on")
+        self._failing = False
+        return done

@@ -1,0 +1,167 @@
+"""What one worker keeps of money: the prices, its journal, and its leases."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.catalog.prices import service as prices
+from meterway.catalog.service import Catalog
+from meterway.db.engine import reading, transaction
+from meterway.kit.clock import Clock
+from meterway.kit.errors import UnavailableError
+from meterway.kit.ids import random_text
+from meterway.kit.money import Nanos
+from meterway.kit.tasks import Tasks
+from meterway.ledger.budgets.board import Board
+from meterway.ledger.budgets.purse import Purse
+from meterway.ledger.budgets.rooms import Taken
+from meterway.ledger.budgets.types import Budget
+from meterway.ledger.journal import service as journals
+from meterway.ledger.journal.writer import Journal
+from meterway.metering.quotes import Pricing
+
+_log = structlog.get_logger()
+_SYNC_SECONDS = 0.02
+_RETRY_SECONDS = 1.0
+_SUFFIX = 8
+
+
+class Money:
+    """Prices, journal and purse of one worker's life, each there as soon as it can be.
+
+    A worker starts while the disk is full or the database is down, refuses what it cannot do,
+    and mends by itself. Here it stands for journal and purse, as `relay.billing` wants them.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a worker has
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        catalog: Catalog,
+        *,
+        folder: Path,
+        board: Path,
+        process: str,
+        workers: int,
+    ) -> None:
+        self.catalog = catalog
+        self.pricing = Pricing(catalog)
+        self._engine = engine
+        self._clock = clock
+        self._folder = folder
+        self._board = Board(board)
+        self._name = f"{process}-{random_text(_SUFFIX)}"
+        self._workers = workers
+        self._journal: Journal | None = None
+        self._purse: Purse | None = None
+        self._registering: asyncio.Task[Purse] | None = None
+        self._tasks = Tasks()
+        self._failing = False
+
+    # -- prices ----------------------------------------------------------------------------------
+
+    async def refresh(self) -> None:
+        """Read the price book anew. Raises `UnavailableError`."""
+        async with reading(self._engine) as connection:
+            self.pricing.replace(await prices.load(connection))
+
+    # -- the journal -----------------------------------------------------------------------------
+
+    def reserve(self) -> None:
+        """Keep room for one record. Raises `JournalFullError`."""
+        (self._journal or self._opened()).reserve()
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            self._journal = Journal.open(self._folder, self._name)
+        return self._journal
+
+    def write(self, record: bytes) -> None:
+        """Write a record into room that was reserved."""
+        assert self._journal is not None, "its room was reserved"
+        self._journal.write(record)
+
+    def release(self) -> None:
+        """Give the room of one record back."""
+        assert self._journal is not None, "its room was reserved"
+        self._journal.release()
+
+    async def _keep_synced(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNC_SECONDS)
+            await self._sync()
+
+    async def _sync(self) -> None:
+        if self._journal is None or not self._journal.dirty:
+            return
+        try:
+            await self._journal.sync()
+        except OSError as error:
+            if not self._failing:
+                _log.error("journal.not_synced", error=str(error))
+            self._failing = True
+        else:
+            self._failing = False
+
+    # -- the purse -------------------------------------------------------------------------------
+
+    def take(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken | None:
+        """Hold an amount from memory; None where that does not do."""
+        return None if self._purse is None else self._purse.take(budgets, amount)
+
+    async def borrow(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken:
+        """Hold an amount, asking the database. Raises what `Purse.borrow` raises."""
+        purse = self._purse or await self._registered()
+        return await purse.borrow(budgets, amount)
+
+    async def answer_recalls(self) -> None:
+        """Return what is idle of budgets that other machines wait for."""
+        if self._purse is not None:
+            await self._purse.answer_recalls()
+
+    async def _registered(self) -> Purse:
+        """Make the journal known, once for all who ask. Raises `UnavailableError`."""
+        if self._registering is None:
+            self._registering = self._tasks.spawn(self._register(), name="journal.register")
+        try:
+            return await asyncio.shield(self._registering)
+        finally:
+            if self._purse is None and self._registering is not None and self._registering.done():
+                self._registering = None
+
+    async def _register(self) -> Purse:
+        self._opened()
+        place = await asyncio.to_thread(journals.place_of, self._folder)
+        async with transaction(self._engine) as tx:
+            number = await journals.register(tx, self._name, place, self._clock.now())
+        purse = Purse(self._engine, number, self._clock, self._board, workers=self._workers)
+        self._purse = purse
+        self._tasks.spawn(purse.run(), name="purse.run")
+        return purse
+
+    # -- its life --------------------------------------------------------------------------------
+
+    def start(self, tasks: Tasks) -> None:
+        """Open and register the journal as soon as that can be, and bring records to the disk."""
+        tasks.spawn(self._get_ready(), name="money.start")
+        tasks.spawn(self._keep_synced(), name="journal.sync")
+
+    async def _get_ready(self) -> None:
+        while self._purse is None:
+            try:
+                await self._registered()
+            except UnavailableError as error:
+                _log.warning("journal.not_registered", error=error.message)
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    async def close(self) -> None:
+        """Return what is idle and let the journal go; no call is running any more."""
+        if self._purse is not None:
+            await self._purse.close()
+        await self._tasks.cancel()
+        await self._sync()
+        if self._journal is not None:
+            self._journal.close()
+        self._board.close()

@@ -1,0 +1,33 @@
+"""Where the bytes of a picture or document come from."""
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class UrlSource(msgspec.Struct, frozen=True):
+    """Content the model's vendor fetches from `url`."""
+
+    url: str
+
+
+class DataSource(msgspec.Struct, frozen=True):
+    """Content carried inline: base64 `data` of type `media_type`."""
+
+    media_type: str
+    data: str
+
+
+class TextSource(msgspec.Struct, frozen=True):
+    """A document given as plain text."""
+
+    text: str
+
+
+class FileSource(msgspec.Struct, frozen=True):
+    """Content uploaded before, by the vendor's file id."""
+
+    file_id: str
+
+
+Source: TypeAlias = UrlSource | DataSource | TextSource | FileSource

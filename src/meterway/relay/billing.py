@@ -1,0 +1,211 @@
+"""The money of a call: its price is quoted, its worst case held, its charge journalled."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from meterway.auth.types import Principal
+from meterway.catalog.service import Catalog
+from meterway.kit.money import Nanos
+from meterway.ledger.budgets.types import Budget, BudgetKind
+from meterway.ledger.charges.records import encode_record
+from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
+from meterway.metering.bounds import worst_case
+from meterway.metering.pricing import factor_of, price, service_of
+from meterway.metering.quotes import Pricing, Quote
+from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.sizes import sizes_of
+from meterway.protocols.usage import Usage
+from meterway.relay.record import CallRecord
+from meterway.routing.router import ModelNotFoundError, Terms
+
+_NO_USAGE = Usage()
+
+
+class Taken(Protocol):
+    """A hold on budgets."""
+
+    amount: Nanos
+
+    def close(self, spent: Nanos) -> tuple[tuple[tuple[int, Nanos], ...], Nanos]:
+        """End it with a price; return what the leases cover, and the rest."""
+
+    def release(self) -> None:
+        """End it without a price."""
+
+
+class Purse(Protocol):
+    """A worker's leases; see `ledger.budgets.purse`."""
+
+    def take(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken | None:
+        """Hold an amount of each of `budgets`, or of none: then None."""
+
+    async def borrow(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken:
+        """Do the same, asking the database for what is missing."""
+
+
+class Journal(Protocol):
+    """A worker's journal; see `ledger.journal.writer`."""
+
+    def reserve(self) -> None:
+        """Keep room for one record."""
+
+    def write(self, record: bytes) -> None:
+        """Write a record into that room."""
+
+    def release(self) -> None:
+        """Give the room back."""
+
+
+class Billing:
+    """Opens a tab for each call of one worker.
+
+    `terms` says of a model what it is priced as.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        pricing: Pricing,
+        purse: Purse,
+        journal: Journal,
+        terms: Callable[[str], Terms],
+    ) -> None:
+        self._catalog = catalog
+        self._pricing = pricing
+        self._purse = purse
+        self._terms = terms
+        self.journal = journal
+
+    async def open(self, call: Call, caller: Principal, record: CallRecord) -> "Tab":
+        """Hold what `call` can cost, and the room to write down what it did.
+
+        Raises `ModelNotFoundError` for a model without a price, `UnpricedServiceError`,
+        `InsufficientBalanceError`, and `UnavailableError` where disk or database fail.
+        """
+        facts, now = call.facts, record.began
+        name, free = self._terms(facts.model)
+        quote = self._pricing.quote(name, at=now, tier=caller.tier_at(now), free=free)
+        if quote is None:
+            raise ModelNotFoundError(facts.model)
+        factor_of(quote.rates, facts.service_tier)  # refuses what has no price
+        budgets = _budgets(caller)
+        most = self._most(call, quote, name) if budgets else 0
+        self.journal.reserve()
+        try:
+            taken = None
+            if most:
+                taken = self._purse.take(budgets, most) or await self._purse.borrow(budgets, most)
+        except BaseException:
+            self.journal.release()
+            raise
+        return Tab(self, quote, facts.service_tier, taken, postpaid=caller.postpaid)
+
+    def cost(self, record: CallRecord, usage: Usage, service: str | None) -> Nanos:
+        """Return what the answering upstream charges us, as far as its list price is known."""
+        last = record.attempts[-1]
+        if last.free:
+            return 0
+        quote = self._pricing.quote(last.model, at=record.began)
+        if quote is None:
+            return 0
+        return price(usage, quote.rates, (), service if service in quote.rates.services else None)
+
+    def _most(self, call: Call, quote: Quote, name: str) -> Nanos:
+        facts = call.facts
+        return worst_case(
+            sizes_of(call.body),
+            quote.rates,
+            quote.factors,
+            model=self._catalog.find(name),
+            max_tokens=facts.max_tokens,
+            choices=facts.choices,
+            service=facts.service_tier,
+        )
+
+
+class Tab:
+    """What one call holds; `close` it once."""
+
+    __slots__ = ("_billing", "_postpaid", "_quote", "_service", "_taken")
+
+    def __init__(
+        self,
+        billing: Billing,
+        quote: Quote,
+        service: str | None,
+        taken: Taken | None,
+        *,
+        postpaid: bool,
+    ) -> None:
+        self._billing = billing
+        self._quote = quote
+        self._service = service
+        self._taken = taken
+        self._postpaid = postpaid
+
+    def close(self, record: CallRecord, *, due: bool) -> None:
+        """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
+        taken, journal = self._taken, self._billing.journal
+        if due:
+            journal.write(encode_record(self._charged(record)))
+            return
+        if taken is not None:
+            taken.release()
+        journal.release()
+
+    def _charged(self, record: CallRecord) -> Record:
+        """Price a call, end its hold, and return what is kept of it."""
+        usage, rates = record.usage or _NO_USAGE, self._quote.rates
+        service = service_of(rates, self._service, record.service_tier)
+        record.price = amount = price(usage, rates, self._quote.factors, service)
+        takes, overrun = ((), 0) if self._taken is None else self._taken.close(amount)
+        cost = self._billing.cost(record, usage, service)
+        return Record(
+            call_id=record.call_id,
+            user_id=record.user_id,
+            key_id=record.key_id,
+            model=record.model,
+            channel_id=record.attempts[-1].channel_id,
+            funding=self._funding(amount),
+            price=amount,
+            overrun=0 if self._postpaid else overrun,  # beyond a key's cap it is owed all the same
+            cost=cost,
+            takes=takes,
+            receipt=self._receipt(record, usage, service, cost),
+        )
+
+    def _funding(self, amount: Nanos) -> Funding:
+        if not amount:
+            return Funding.HOUSE
+        return Funding.DUE if self._postpaid else Funding.WALLET
+
+    def _receipt(
+        self, record: CallRecord, usage: Usage, service: str | None, cost: Nanos
+    ) -> Receipt:
+        *failed, last = record.attempts
+        attempts = [AttemptCost(one.channel, one.status, one.error) for one in failed]
+        attempts.append(AttemptCost(last.channel, last.status, last.error, cost))
+        assert record.outcome is not None, "the outcome is fixed before its price"
+        return Receipt(
+            dialect=record.dialect,
+            stream=record.stream,
+            outcome=record.outcome,
+            usage=usage,
+            usage_source=record.usage_source,
+            price_id=self._quote.price.id,
+            hold=0 if self._taken is None else self._taken.amount,
+            began=record.began,
+            seconds=record.seconds,
+            first_byte=record.first_byte,
+            multipliers=dict(self._quote.multipliers),
+            service=service,
+            policy=record.policy,
+            error=record.error,
+            attempts=tuple(attempts),
+        )
+
+
+def _budgets(caller: Principal) -> tuple[Budget, ...]:
+    """Return what `caller`'s calls are paid from, and what else may run out with them."""
+    key = (Budget(BudgetKind.KEY, caller.key_id),) if caller.capped else ()
+    return key if caller.postpaid else (Budget(BudgetKind.WALLET, caller.user_id), *key)

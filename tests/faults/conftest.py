@@ -1,0 +1,45 @@
+"""Gateways that sell, for tests that kill, stop and starve them.
+
+`FAULTS=short` makes every test do less; its seed is printed and taken from `FAULTS_SEED`.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.factories.gateways import Gateway
+from tests.faults.shop import Shop
+
+SHORT = os.environ.get("FAULTS") == "short"
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Everything here is a fault test."""
+    for item in items:
+        if "/faults/" in str(item.path):
+            item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """A source of accidents; the seed is printed, for a failure to be repeated."""
+    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(1 << 32))
+    print(f"FAULTS_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
+    return random.Random(seed)
+
+
+@pytest.fixture
+def open_shop(tmp_path_factory, installed: Gateway) -> Iterator[Callable[..., Shop]]:
+    """Make a shop that was not started, given its customer's dollars and its environment."""
+    shops: list[Shop] = []
+
+    def make(dollars: str, **environ: str) -> Shop:
+        gateway = Gateway(tmp_path_factory.mktemp("shop"), **environ).init(installed)
+        shops.append(Shop(gateway, dollars))
+        return shops[-1]
+
+    yield make
+    for shop in shops:
+        shop.gateway.stop()

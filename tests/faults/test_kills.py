@@ -1,0 +1,99 @@
+"""Processes are killed and stopped under load, and every reply has its one charge."""
+
+import asyncio
+import os
+import signal
+
+from tests.factories.gateways import wait_for
+from tests.faults.conftest import SHORT
+from tests.faults.shop import Shop, Sold
+
+_ROUNDS = 4 if SHORT else 20
+_BUYERS = 8
+_DOLLARS = "100"
+_NANOS = 100 * 10**9
+
+
+def _ended(crowd: list[Sold]) -> int:
+    return sum(len(sold.ended) for sold in crowd)
+
+
+async def _until(crowd: list[Sold], more: int) -> None:
+    """Wait until the crowd's replies that ended are `more` than now."""
+    goal = _ended(crowd) + more
+    async with asyncio.timeout(60):
+        while _ended(crowd) < goal:  # noqa: ASYNC110 - customers have no event for it
+            await asyncio.sleep(0.005)
+
+
+def _assert_books(shop: Shop, crowds: list[list[Sold]]) -> None:
+    charged = shop.charged()
+    ended = {call for crowd in crowds for sold in crowd for call in sold.ended}
+    assert ended, "nothing was sold"
+    assert ended - charged.keys() == set(), "replies that ended without a charge"
+    assert shop.balance() == _NANOS - sum(charged.values())
+    assert shop.available() == shop.balance()
+    shop.verify()
+
+
+async def test_every_reply_that_ended_is_charged_once_whoever_is_killed(open_shop, chance):
+    shop = open_shop(_DOLLARS, METERWAY_WORKERS="2")
+    shop.gateway.start()
+    crowds: list[list[Sold]] = []
+    for _ in range(_ROUNDS):
+        async with shop.crowd(_BUYERS) as crowd:
+            crowds.append(crowd)
+            await _until(crowd, chance.randrange(1, 60))
+            victim = chance.choice(["worker", "worker", "backstage", "counter", "parent"])
+            if victim == "parent":
+                shop.gateway.crash()
+            else:
+                shop.kill(victim, chance)
+                await _until(crowd, chance.randrange(1, 20))
+        if victim == "parent":
+            await asyncio.to_thread(shop.gateway.start)
+
+    await asyncio.to_thread(shop.gateway.stop)
+    await asyncio.to_thread(shop.gateway.start)
+    await asyncio.to_thread(shop.settled)
+
+    _assert_books(shop, crowds)
+
+
+async def test_a_worker_stopped_past_everything_keeps_its_lease_and_goes_on(open_shop):
+    shop = open_shop(_DOLLARS)
+    shop.gateway.start()
+    async with shop.crowd(_BUYERS) as before:
+        await _until(before, 20)
+        worker = shop.pids("worker")[0]
+        os.kill(worker, signal.SIGSTOP)
+        leased = shop.leased()
+        await asyncio.sleep(2 if SHORT else 60)
+        assert shop.leased() == leased > 0
+        os.kill(worker, signal.SIGCONT)
+        await _until(before, 20)
+
+    await asyncio.to_thread(wait_for, lambda: shop.leased() == 0, "idle slices to return")
+    charged = shop.charged()
+
+    assert {call for sold in before for call in sold.ended} <= charged.keys()
+    _assert_books(shop, [before])
+
+
+async def test_a_record_torn_by_the_end_is_no_charge_and_returns_its_lease(open_shop):
+    shop = open_shop(_DOLLARS)
+    shop.gateway.start()
+    shop.kill_all("backstage")  # so that what follows stays in the journal
+    sold = Sold()
+    for _ in range(5):
+        await shop.call(sold, stream=False)
+    shop.gateway.crash()
+    await asyncio.to_thread(shop.gone)
+    last = max(sold.ended)
+
+    shop.tear_last_record()
+    await asyncio.to_thread(shop.gateway.start)
+    await asyncio.to_thread(shop.settled)
+
+    assert sold.ended - {last} == shop.charged().keys()
+    shop.verify()
