@@ -76,6 +76,12 @@ class _Told:
         return found
 
 
+async def at_one_moment(connection: AsyncConnection) -> None:
+    """Let a connection that has read nothing yet see one moment, however long it reads."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
 async def verify(
     connection: AsyncConnection,
     *,
@@ -86,11 +92,9 @@ async def verify(
 ) -> Report:
     """Replay the ledger as it stands at one moment; nothing is changed.
 
-    `connection` has read nothing yet. `folder` is where this machine's journals lie.
+    `connection` sees one moment (`at_one_moment`). `folder` is where this machine's journals lie.
     Raises `UnavailableError` where the database cannot be used.
     """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     told = _Told()
     scan = _Scan(connection, told, price_of)
     await scan.run(progress or (lambda _done, _total: None))
