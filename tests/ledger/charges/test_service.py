@@ -106,7 +106,7 @@ async def test_names_learned_in_an_undone_transaction_are_learned_again(engine):
     with pytest.raises(ZeroDivisionError):
         await _post_and_fail(engine, names, record)
 
-    names.forget()
+    names.clear()
     await _post(engine, record, names=names)
 
     found = await _receipt(engine, record)

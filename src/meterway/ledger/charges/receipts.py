@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from meterway.kit.ids import moment
 from meterway.ledger.charges.types import AttemptCost, Receipt
@@ -33,23 +34,8 @@ def kept(text: str) -> str:
     return text[:_LONGEST_NAME]
 
 
-def texts(receipt: Receipt, billing: str) -> Iterator[str]:
-    """Yield every text a receipt needs a number for."""
-    yield receipt.dialect
-    yield receipt.outcome
-    for text in (billing, receipt.service, receipt.policy, receipt.error):
-        if text:
-            yield text
-    yield from receipt.multipliers
-    for attempt in receipt.attempts:
-        yield attempt.channel
-        if attempt.error:
-            yield attempt.error
-
-
 def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
     """Encode a receipt and the call's billing channel; `named` gives a text's number."""
-    usage = receipt.usage
     estimated = receipt.usage_source is UsageSource.ESTIMATED
     values = [
         _FORMAT,
@@ -59,9 +45,9 @@ def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], in
         named(receipt.outcome),
         receipt.hold,
         round((receipt.began - moment(call_id)) * _MICROS),
-        _micros(receipt.seconds),
-        _cut([getattr(usage, name) for name in _CLASSES]),
-        0 if receipt.first_byte is None else _micros(receipt.first_byte) + 1,
+        round(receipt.seconds * _MICROS),
+        _cut(list(astuple(receipt.usage))),
+        0 if receipt.first_byte is None else round(receipt.first_byte * _MICROS) + 1,
         named(billing) if billing else 0,
         [part for kind, ppm in receipt.multipliers.items() for part in (named(kind), ppm)],
         named(receipt.service) if receipt.service else 0,
@@ -78,13 +64,9 @@ def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
 
 
 def _cut(values: list[Any]) -> list[Any]:
-    while values and values[-1] in ([], 0):
+    while values and not values[-1]:
         del values[-1]
     return values
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * _MICROS)
 
 
 class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):

@@ -24,36 +24,36 @@ _NAMES_KEPT: Final = 50_000
 _COLUMN = {By.DAY: "day", By.MODEL: "model_id", By.KEY: "key_id"}
 
 
-class Names:
+class Names(dict[str, int]):
     """Texts and their numbers, as one settler remembers them.
 
-    Numbers never change, but those learned in a transaction that was undone may be nobody's:
-    then `forget`.
+    A text without a number is numbered 0 and noted, until `learn`. Numbers never change, but
+    those learned in a transaction that was undone may be nobody's: then `clear`.
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
+        super().__init__()
+        self._unknown: set[str] = set()
 
-    async def learn(self, tx: AsyncConnection, texts: Iterable[str]) -> None:
-        """See that each text has a number."""
-        if len(self._ids) > _NAMES_KEPT:
-            self._ids.clear()
-        missing = {receipts.kept(text) for text in texts} - self._ids.keys()
-        if not missing:
-            return
-        found = await store.name_ids(tx, missing)
-        if new := missing - found.keys():
+    def __missing__(self, text: str) -> int:
+        """Note a text that has no number here."""
+        self._unknown.add(text)
+        return 0
+
+    async def learn(self, tx: AsyncConnection) -> bool:
+        """Number the texts that were noted; False where there were none."""
+        unknown, self._unknown = self._unknown, set()
+        if not unknown:
+            return False
+        if len(self) > _NAMES_KEPT:
+            self.clear()
+        kept = {receipts.kept(text) for text in unknown}
+        found = await store.name_ids(tx, kept)
+        if new := kept - found.keys():
             await store.add_names(tx, new)
             found |= await store.name_ids(tx, new)
-        self._ids |= found
-
-    def number(self, text: str) -> int:
-        """Return the number of a text that was learned."""
-        return self._ids[receipts.kept(text)]
-
-    def forget(self) -> None:
-        """Start anew."""
-        self._ids.clear()
+        self.update({text: found[receipts.kept(text)] for text in unknown})
+        return True
 
 
 async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
@@ -77,9 +77,10 @@ async def post(
     `pots` is what the calls' users have now. The books, leases and keys are the caller's to move,
     in the same transaction.
     """
-    await names.learn(tx, (text for record in records for text in _texts(record)))
     split = legs.split(records, pots)
-    rows = [_values(record, leg, batch, names) for record, leg in zip(records, split, strict=True)]
+    rows = _rows(records, split, batch, names)
+    while await names.learn(tx):
+        rows = _rows(records, split, batch, names)
     if rows:
         await store.add(tx, rows)
         await store.add_to_days(tx, _by_day(rows, records))
@@ -90,23 +91,25 @@ async def post(
     return Posted(len(rows), seals.digest(sorted(rows)), legs.deltas(borne), legs.key_use(records))
 
 
-def _texts(record: Record) -> Iterable[str]:
-    return (record.model, *receipts.texts(record.receipt, record.billing))
-
-
-def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> Values:
-    return (
-        record.call_id,
-        record.user_id,
-        record.key_id,
-        names.number(record.model),
-        record.channel_id,
-        batch,
-        record.price,
-        *leg,
-        record.cost,
-        receipts.pack(record.call_id, record.receipt, record.billing, names.number),
-    )
+def _rows(
+    records: Iterable[Record], split: Iterable[legs.Legs], batch: int, names: Names
+) -> list[Values]:
+    named = names.__getitem__
+    return [
+        (
+            one.call_id,
+            one.user_id,
+            one.key_id,
+            named(one.model),
+            one.channel_id,
+            batch,
+            one.price,
+            *leg,
+            one.cost,
+            receipts.pack(one.call_id, one.receipt, one.billing, named),
+        )
+        for one, leg in zip(records, split, strict=True)
+    ]
 
 
 def _by_day(rows: Iterable[Values], records: Iterable[Record]) -> list[Values]:

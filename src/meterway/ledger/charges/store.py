@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +17,8 @@ _SCAN = text(
     f"SELECT {', '.join(_COLUMNS)} FROM charges "  # noqa: S608 - our own names
     "WHERE call_id > :after ORDER BY call_id LIMIT :most"
 )
+_KNOWN = text("SELECT call_id FROM charges WHERE call_id IN (SELECT value FROM json_each(:ids))")
+_KNOWN_BY_ARRAY = text("SELECT call_id FROM charges WHERE call_id = ANY(CAST(:ids AS BIGINT[]))")
 _ADD_NAME = text("INSERT INTO names (text) VALUES (:text) ON CONFLICT DO NOTHING")
 
 
@@ -38,8 +41,11 @@ async def name_texts(connection: AsyncConnection, ids: Collection[int]) -> dict[
 
 async def known(connection: AsyncConnection, call_ids: Collection[int]) -> set[int]:
     """Return those of the calls that are charged."""
-    query = select(charges.c.call_id).where(charges.c.call_id.in_(call_ids))
-    return set((await connection.execute(query)).scalars())
+    if connection.dialect.name == "sqlite":
+        among = {"ids": msgspec.json.encode(list(call_ids)).decode()}
+        return {row[0] for row in await fetch(connection, _KNOWN, among)}
+    found = await connection.execute(_KNOWN_BY_ARRAY, {"ids": list(call_ids)})
+    return set(found.scalars())
 
 
 async def add(tx: AsyncConnection, rows: Sequence[Values]) -> None:
