@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from meterway.kit.ids import CallIds, call_id_of, first_id, moment, request_id
+from meterway.kit.ids import CallIds, call_id_of, day, first_id, moment, request_id
 
 
 def test_call_id_tells_its_moment_to_the_millisecond():
@@ -24,6 +24,12 @@ def test_first_id_parts_what_came_before_from_what_came_after():
 
 def test_moment_before_all_calls_has_the_least_id():
     assert first_id(0) == 0
+
+
+def test_day_of_a_call_begins_at_midnight_utc():
+    midnight = 86_400 * 20_833
+
+    assert [day(first_id(midnight - 0.001)), day(first_id(midnight))] == [20_832, 20_833]
 
 
 def test_a_call_id_comes_back_from_its_public_form():

@@ -14,12 +14,12 @@ from meterway.ledger.charges.types import Funding
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.writer import Journal
 from meterway.ledger.settler import Settler
-from meterway.ledger.verify import verify
+from meterway.ledger.verify import at_one_moment, verify
 from tests.factories.charges import AT, new_receipt, new_record
 from tests.fakes.clock import FakeClock
 
 DAY = 86_400
-COUNTED = {}
+COUNTED: dict[int, tuple[int, int]] = {}
 
 
 async def _count(tx, uses):
@@ -45,37 +45,13 @@ def folder(tmp_path):
 @pytest.fixture
 async def ledger(engine, folder):
     """A ledger with money in, four batches of calls, a refund, and a lease that is held."""
-    clock = FakeClock(AT)
-    async with transaction(engine) as tx:
-        for user_id in (7, 8):
-            await budgets.grant(tx, user_id, 50, at=AT, reference=None)
-            await budgets.top_up(tx, user_id, 5000, at=AT, reference=None)
+    clock, place = FakeClock(AT), journals.place_of(folder)
     journal = Journal.open(folder, "w0")
-    place = journals.place_of(folder)
-    async with transaction(engine) as tx:
-        journal_id = await journals.register(tx, "w0", place, AT)
-        wants = [Want(Budget(BudgetKind.WALLET, user_id), 900, 900) for user_id in (7, 8)]
-        shares = await budgets.lease(tx, journal_id, wants, 1, turn=1)
-    leases = {want.budget.owner: shares[want.budget].budget_id for want in wants}
+    leases = await _open(engine, place)
     settler = Settler(engine, folder, place, clock=clock, count_keys=_count)
     for batch in range(4):
         for i in range(6):
-            user_id, price = 7 + i % 2, 10 + i
-            journal.reserve()
-            journal.write(
-                encode_record(
-                    new_record(
-                        at=AT + batch * DAY,
-                        user_id=user_id,
-                        key_id=user_id * 10,
-                        price=price,
-                        cost=i,
-                        model=f"model-{batch % 2}",
-                        receipt=new_receipt(seconds=float(i)),
-                        takes=((leases[user_id], price),),
-                    )
-                )
-            )
+            _end(journal, batch, i, leases[7 + i % 2])
         clock.advance(DAY)
         await settler.turn()
     async with transaction(engine) as tx:
@@ -89,8 +65,36 @@ async def ledger(engine, folder):
     journal.close()
 
 
+async def _open(engine, place):
+    """Give two users money and the journal leases of it; return the leases by user."""
+    async with transaction(engine) as tx:
+        for user_id in (7, 8):
+            await budgets.grant(tx, user_id, 50, at=AT, reference=None)
+            await budgets.top_up(tx, user_id, 5000, at=AT, reference=None)
+        journal_id = await journals.register(tx, "w0", place, AT)
+        wants = [Want(Budget(BudgetKind.WALLET, user_id), 900, 900) for user_id in (7, 8)]
+        shares = await budgets.lease(tx, journal_id, wants, 1, turn=1)
+    return {want.budget.owner: shares[want.budget].budget_id for want in wants}
+
+
+def _end(journal, batch, i, lease):
+    record = new_record(
+        at=AT + batch * DAY,
+        user_id=7 + i % 2,
+        key_id=70 + i % 2 * 10,
+        price=10 + i,
+        cost=i,
+        model=f"model-{batch % 2}",
+        receipt=new_receipt(seconds=float(i)),
+        takes=((lease, 10 + i),),
+    )
+    journal.reserve()
+    journal.write(encode_record(record))
+
+
 async def _verify(engine, **options):
     async with reading(engine) as connection:
+        await at_one_moment(connection)
         return await verify(connection, key_counters=_counted, **options)
 
 
@@ -128,8 +132,20 @@ COPY = (
     "INSERT INTO charges SELECT call_id + {more}, user_id, key_id, model_id, channel_id, {batch}, "
     "{amounts}, receipt FROM charges WHERE " + CALL
 )
-COLUMNS = ("user_id", "key_id", "model_id", "channel_id", "batch")
-COLUMNS += ("price", "free", "paid", "credit", "due", "overrun", "cost")
+COLUMNS = [
+    "user_id",
+    "key_id",
+    "model_id",
+    "channel_id",
+    "batch",
+    "price",
+    "free",
+    "paid",
+    "credit",
+    "due",
+    "overrun",
+    "cost",
+]
 AMOUNTS = "price, free, paid, credit, due, overrun, cost"
 
 

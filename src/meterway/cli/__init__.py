@@ -19,6 +19,7 @@ _COMMANDS = {
     "key": ("meterway.cli.keys:key", "Make, list, change and revoke API keys."),
     "channel": ("meterway.cli.channels:channel", "Add, list, test, refresh and remove channels."),
     "price": ("meterway.cli.prices:price", "Show and set what models cost."),
+    "ledger": ("meterway.cli.ledger:ledger", "Prove that every amount is where it belongs."),
     "config": ("meterway.cli.config:config", "Check and show the settings."),
     "secret": ("meterway.cli.secret:secret", "Rotate the secret that seals credentials."),
     "db": ("meterway.cli.database:db", "Migrate, back up and restore the database."),

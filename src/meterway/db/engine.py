@@ -1,5 +1,6 @@
 """Engines and transactions on SQLite and PostgreSQL, and the one place where drivers fail."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -165,7 +166,13 @@ def passing_faults() -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
             raise
         raise _unavailable() from error
-    except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+    except (
+        DBAPIError,
+        sqlite3.OperationalError,  # of `rows.fetch`
+        PoolTimeoutError,
+        OSError,
+        TimeoutError,
+    ) as error:
         raise _unavailable() from error
 
 

@@ -7,6 +7,7 @@ import time
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+_DAY_MS = 86_400_000
 _NODE_BITS, _SEQUENCE_BITS = 10, 12
 _SEQUENCE_LIMIT = 1 << _SEQUENCE_BITS
 _LARGEST = (1 << 63) - 1  # what a row's id can be
@@ -70,3 +71,8 @@ def first_id(at: float) -> int:
 def moment(call_id: int) -> float:
     """Return when a call id was made, in seconds since the epoch, to the millisecond."""
     return ((call_id >> (_NODE_BITS + _SEQUENCE_BITS)) + _EPOCH_MS) / 1000
+
+
+def day(call_id: int) -> int:
+    """Return the UTC day a call id was made on, in whole days since the epoch."""
+    return ((call_id >> (_NODE_BITS + _SEQUENCE_BITS)) + _EPOCH_MS) // _DAY_MS

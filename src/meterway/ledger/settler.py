@@ -54,13 +54,21 @@ class _Tail:
         self.records = []
         found = self.reader.read(limit)
         self.drained = limit > 0 and not found
-        for i, (data, _) in enumerate(found):
+        try:
+            self.records = [decode_record(data) for data, _ in found]
+        except msgspec.MsgspecError:
+            self._read_until_broken(found)
+
+    def _read_until_broken(self, found: Iterable[tuple[bytes, Cursor]]) -> None:
+        before = self.posted
+        for data, after in found:
             try:
                 self.records.append(decode_record(data))
             except msgspec.MsgspecError as error:
                 self.fail(error)
-                self.reader.back_to(found[i - 1][1] if i else self.posted)
+                self.reader.back_to(before)
                 return
+            before = after
 
     def fail(self, error: Exception) -> None:
         """Tell once that this journal cannot be posted; it stays as it is."""
@@ -194,7 +202,7 @@ class Settler:
             async with durable_transaction(self._engine) as tx:
                 count = await self._post_in(tx, tails)
         except BaseException:
-            self._names.forget()
+            self._names.clear()
             raise
         for tail in tails:
             tail.moved()

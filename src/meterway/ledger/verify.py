@@ -15,10 +15,11 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.kit.ids import day
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.charges import service as charges
-from meterway.ledger.charges.receipts import Packed
+from meterway.ledger.charges.receipts import Packed, unpack
 from meterway.ledger.charges.types import Charge
 from meterway.ledger.journal import service as journals
 from meterway.ledger.seals import service as seals
@@ -75,6 +76,12 @@ class _Told:
         return found
 
 
+async def at_one_moment(connection: AsyncConnection) -> None:
+    """Let a connection that has read nothing yet see one moment, however long it reads."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
 async def verify(
     connection: AsyncConnection,
     *,
@@ -85,11 +92,9 @@ async def verify(
 ) -> Report:
     """Replay the ledger as it stands at one moment; nothing is changed.
 
-    `connection` has read nothing yet. `folder` is where this machine's journals lie.
+    `connection` sees one moment (`at_one_moment`). `folder` is where this machine's journals lie.
     Raises `UnavailableError` where the database cannot be used.
     """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
     told = _Told()
     scan = _Scan(connection, told, price_of)
     await scan.run(progress or (lambda _done, _total: None))
@@ -155,7 +160,7 @@ class _Scan:
             batch = self._open.get(number)
             if batch is None:
                 batch = self._open[number] = _Batch()
-            same = list(map(tuple, run))
+            same = list(run)
             batch.count += len(same)
             batch.hasher.update(b"".join(map(seals.canonical, same)))
 
@@ -192,27 +197,28 @@ class _Scan:
 
     async def _check(self, rows: Iterable[Any]) -> None:
         """Check each charge by itself and add it to the sums."""
-        told = self._told
+        told, groups = self._told, self.groups
         read: list[tuple[Any, Packed]] = []
         for row in rows:
             call_id, user_id, key_id, model_id, _, _, price, *legs, _, receipt = row
             if sum(legs) != price or min(legs) < 0:
                 told.tell("legs", f"call {call_id}: who pays does not add up to its price")
             try:
-                packed = Packed(receipt)
-                tokens = packed.tokens()
-            except (msgspec.MsgspecError, ValueError, TypeError):
+                packed = unpack(receipt)
+            except msgspec.MsgspecError:
                 told.tell("receipts", f"call {call_id}: its receipt cannot be read")
                 continue
-            group = (user_id, charges.day_of(call_id), key_id, model_id)
-            sums = self.groups.get(group)
+            group = (user_id, day(call_id), key_id, model_id)
+            sums = groups.get(group)
             if sums is None:
-                sums = self.groups[group] = [0, 0, 0, 0]
+                sums = groups[group] = [0, 0, 0, 0]
+            inputs, outputs = packed.tokens()
             sums[0] += 1
-            sums[1] += tokens[0]
-            sums[2] += tokens[1]
+            sums[1] += inputs
+            sums[2] += outputs
             sums[3] += price
-            read.append((row, packed))
+            if self._price_of is not None:
+                read.append((row, packed))
         if self._price_of is not None:
             await self._check_prices(read, self._price_of)
 

@@ -106,7 +106,7 @@ async def test_names_learned_in_an_undone_transaction_are_learned_again(engine):
     with pytest.raises(ZeroDivisionError):
         await _post_and_fail(engine, names, record)
 
-    names.forget()
+    names.clear()
     await _post(engine, record, names=names)
 
     found = await _receipt(engine, record)
@@ -154,6 +154,21 @@ async def test_page_shows_what_is_asked_for(engine):
     assert await _page(engine, key_id=70) == [late.call_id, early.call_id]
     assert await _page(engine, since=AT + 60, until=AT + 120) == [other.call_id]
     assert await _page(engine, since=AT + 121) == []
+
+
+async def test_rare_calls_are_found_page_by_page_over_many_days(engine):
+    days = [new_record(at=AT + i * DAY / 2, key_id=70 + (i % 3 == 0)) for i in range(30)]
+    await _post(engine, *days)
+    rare = sorted((one.call_id for one in days if one.key_id == 71), reverse=True)
+
+    seen, before = [], None
+    while found := await _page(engine, before=before, limit=3, key_id=71):
+        seen += found
+        before = found[-1]
+
+    assert seen == rare
+    assert await _page(engine, key_id=71, model="claude-sonnet-4-5") == rare
+    assert await _page(engine, key_id=71, since=AT + DAY, until=AT + 4 * DAY) == rare[-3:-1]
 
 
 async def test_sums_by_day_model_and_key(engine):

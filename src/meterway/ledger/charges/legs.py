@@ -1,5 +1,6 @@
 """The legs of a call: who bears its price, and what that moves in the books."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -7,9 +8,6 @@ from meterway.kit.ids import moment
 from meterway.kit.money import Nanos
 from meterway.ledger.books.types import Account, Kind, Pots
 from meterway.ledger.charges.types import Funding, KeyUse, Record
-
-_REVENUE = Account(Kind.REVENUE)
-_OVERRUN = Account(Kind.OVERRUN)
 
 
 class Legs(NamedTuple):
@@ -63,25 +61,27 @@ def _legs(record: Record, free: dict[int, Nanos]) -> Legs:
 
 def deltas(calls: Iterable[Borne]) -> dict[Account, Nanos]:
     """Return what calls move, by account; it adds up to nothing."""
-    moved: dict[Account, Nanos] = {}
+    pots: dict[tuple[Kind, int, str], Nanos] = defaultdict(int)
+    costs: dict[int, Nanos] = defaultdict(int)
+    overrun = revenue = 0
     for user, channel, billing, price, cost, leg in calls:
-        for kind, amount in ((Kind.FREE, leg.free), (Kind.PAID, leg.paid), (Kind.DUE, leg.due)):
-            if amount:
-                _add(moved, Account(kind, user), -amount)
+        revenue += price
+        overrun += leg.overrun
+        costs[channel] += cost
+        if leg.free:
+            pots[Kind.FREE, user, ""] -= leg.free
+        if leg.paid:
+            pots[Kind.PAID, user, ""] -= leg.paid
+        if leg.due:
+            pots[Kind.DUE, user, ""] -= leg.due
         if leg.credit:
-            _add(moved, Account(Kind.CREDIT, user, billing), -leg.credit)
-        if leg.overrun:
-            _add(moved, _OVERRUN, -leg.overrun)
-        if price:
-            _add(moved, _REVENUE, price)
-        if cost:
-            _add(moved, Account(Kind.COST, channel), -cost)
-            _add(moved, Account(Kind.PROVIDER, channel), cost)
-    return moved
-
-
-def _add(moved: dict[Account, Nanos], account: Account, amount: Nanos) -> None:
-    moved[account] = moved.get(account, 0) + amount
+            pots[Kind.CREDIT, user, billing] -= leg.credit
+    moved = {Account(*key): amount for key, amount in pots.items()}
+    for channel, cost in costs.items():
+        moved[Account(Kind.COST, channel)] = -cost
+        moved[Account(Kind.PROVIDER, channel)] = cost
+    moved |= {Account(Kind.OVERRUN): -overrun, Account(Kind.REVENUE): revenue}
+    return {account: amount for account, amount in moved.items() if amount}
 
 
 def key_use(records: Iterable[Record]) -> dict[int, KeyUse]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from meterway.kit.ids import moment
 from meterway.ledger.charges.types import AttemptCost, Receipt
@@ -20,14 +21,12 @@ _FORMAT: Final = 1
 _STREAM: Final = 1
 _ESTIMATED: Final = 2
 _MICROS: Final = 1_000_000
-_LENGTH: Final = 16
 _CLASSES: Final = Usage.__struct_fields__
 _INPUTS: Final = _CLASSES.index("output")
 _LONGEST_NAME: Final = 255
 _ATTEMPT: Final = 4
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 def kept(text: str) -> str:
@@ -35,23 +34,8 @@ def kept(text: str) -> str:
     return text[:_LONGEST_NAME]
 
 
-def texts(receipt: Receipt, billing: str) -> Iterator[str]:
-    """Yield every text a receipt needs a number for."""
-    yield receipt.dialect
-    yield receipt.outcome
-    for text in (billing, receipt.service, receipt.policy, receipt.error):
-        if text:
-            yield text
-    yield from receipt.multipliers
-    for attempt in receipt.attempts:
-        yield attempt.channel
-        if attempt.error:
-            yield attempt.error
-
-
 def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
     """Encode a receipt and the call's billing channel; `named` gives a text's number."""
-    usage = receipt.usage
     estimated = receipt.usage_source is UsageSource.ESTIMATED
     values = [
         _FORMAT,
@@ -61,9 +45,9 @@ def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], in
         named(receipt.outcome),
         receipt.hold,
         round((receipt.began - moment(call_id)) * _MICROS),
-        _micros(receipt.seconds),
-        _cut([getattr(usage, name) for name in _CLASSES]),
-        0 if receipt.first_byte is None else _micros(receipt.first_byte) + 1,
+        round(receipt.seconds * _MICROS),
+        _cut(list(astuple(receipt.usage))),
+        0 if receipt.first_byte is None else round(receipt.first_byte * _MICROS) + 1,
         named(billing) if billing else 0,
         [part for kind, ppm in receipt.multipliers.items() for part in (named(kind), ppm)],
         named(receipt.service) if receipt.service else 0,
@@ -80,79 +64,81 @@ def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
 
 
 def _cut(values: list[Any]) -> list[Any]:
-    while values and values[-1] in ([], 0):
+    while values and not values[-1]:
         del values[-1]
     return values
 
 
-def _micros(seconds: float) -> int:
-    return round(seconds * _MICROS)
+class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    """A stored receipt, read and not yet told in texts; `unpack` reads one."""
 
-
-class Packed:
-    """A stored receipt, read and not yet told in texts.
-
-    Raises msgspec's `DecodeError` and `ValueError` for bytes that are no receipt.
-    """
-
-    __slots__ = ("_values",)
-
-    def __init__(self, data: bytes) -> None:
-        values = _decode(data)
-        if not 0 < len(values) <= _LENGTH or values[0] != _FORMAT:
-            message = "a receipt of a form that this version does not know"
-            raise ValueError(message)
-        self._values = values + [None] * (_LENGTH - len(values))
+    form: int
+    price_id: int = 0
+    flags: int = 0
+    dialect: int = 0
+    outcome: int = 0
+    hold: int = 0
+    began: int = 0
+    seconds: int = 0
+    usage: list[int] = []
+    first_byte: int = 0
+    billing_id: int = 0
+    multipliers: list[int] = []
+    service: int = 0
+    policy: int = 0
+    error: int = 0
+    attempts: list[list[int]] = []
 
     def names(self) -> Iterator[int]:
         """Yield the number of every name it uses."""
-        values = self._values
-        for at in (3, 4, 10, 12, 13, 14):
-            if values[at]:
-                yield values[at]
-        yield from (values[11] or [])[::2]
-        for attempt in values[15] or ():
+        named = (self.dialect, self.outcome, self.billing_id, self.service, self.policy, self.error)
+        yield from (number for number in named if number)
+        yield from self.multipliers[::2]
+        for attempt in self.attempts:
             yield from (number for number in (attempt[0], *attempt[2:3]) if number)
 
     def tokens(self) -> tuple[int, int]:
         """Return how many tokens the model read and wrote."""
-        classes = self._values[8] or ()
-        return sum(classes[:_INPUTS]), sum(classes[_INPUTS:])
-
-    def usage(self) -> Usage:
-        """Return the usage alone."""
-        return Usage(**dict(zip(_CLASSES, self._values[8] or (), strict=False)))
+        return sum(self.usage[:_INPUTS]), sum(self.usage[_INPUTS:])
 
     def billing(self, names: Mapping[int, str]) -> str:
-        """Return the call's billing channel, empty for the usual one."""
-        return names[self._values[10]] if self._values[10] else ""
+        """Return the call's billing channel, empty for the usual one. Raises `KeyError`."""
+        return names[self.billing_id] if self.billing_id else ""
 
     def receipt(self, call_id: int, names: Mapping[int, str]) -> Receipt:
         """Return the receipt; times are exact to the microsecond. Raises `KeyError`."""
-        (_, price_id, flags, dialect, outcome, hold, began, seconds) = self._values[:8]
-        (first_byte, _, multipliers, service, policy, error, attempts) = self._values[9:]
-        factors = multipliers or []
+        factors, estimated = self.multipliers, self.flags & _ESTIMATED
         return Receipt(
-            dialect=names[dialect],
-            stream=bool((flags or 0) & _STREAM),
-            outcome=names[outcome],
-            usage=self.usage(),
-            usage_source=(
-                UsageSource.ESTIMATED if (flags or 0) & _ESTIMATED else UsageSource.REPORTED
-            ),
-            price_id=price_id or 0,
-            hold=hold or 0,
-            began=moment(call_id) + (began or 0) / _MICROS,
-            seconds=(seconds or 0) / _MICROS,
-            first_byte=(first_byte - 1) / _MICROS if first_byte else None,
+            dialect=names[self.dialect],
+            stream=bool(self.flags & _STREAM),
+            outcome=names[self.outcome],
+            usage=Usage(**dict(zip(_CLASSES, self.usage, strict=False))),
+            usage_source=UsageSource.ESTIMATED if estimated else UsageSource.REPORTED,
+            price_id=self.price_id,
+            hold=self.hold,
+            began=moment(call_id) + self.began / _MICROS,
+            seconds=self.seconds / _MICROS,
+            first_byte=(self.first_byte - 1) / _MICROS if self.first_byte else None,
             multipliers={
                 names[kind]: ppm for kind, ppm in zip(factors[::2], factors[1::2], strict=True)
             },
-            service=names[service] if service else None,
-            policy=names[policy] if policy else None,
-            error=names[error] if error else None,
-            attempts=tuple(_attempt_of(one, names) for one in attempts or ()),
+            service=names[self.service] if self.service else None,
+            policy=names[self.policy] if self.policy else None,
+            error=names[self.error] if self.error else None,
+            attempts=tuple(_attempt_of(one, names) for one in self.attempts),
         )
+
+
+_decode = msgspec.msgpack.Decoder(Packed).decode
+
+
+def unpack(data: bytes) -> Packed:
+    """Read a stored receipt. Raises msgspec's `MsgspecError`."""
+    packed = _decode(data)
+    if packed.form != _FORMAT:
+        message = "a receipt of a form that this version does not know"
+        raise msgspec.ValidationError(message)
+    return packed
 
 
 def _attempt_of(values: list[int], names: Mapping[int, str]) -> AttemptCost:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_seconds
-from meterway.kit.ids import first_id, moment
+from meterway.db.rows import Values
+from meterway.kit.ids import day, first_id
 from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Account, Entry, Pots
 from meterway.ledger.charges import legs, receipts, store
@@ -16,7 +16,7 @@ from meterway.ledger.charges.types import By, Charge, Filters, Posted, Record, S
 from meterway.ledger.seals import service as seals
 from meterway.ledger.seals.types import Erased, Seal
 
-_DAY: Final = 86_400
+_DAY: Final = 86_400.0
 _NEAR: Final = 3600.0
 _LAST_ID: Final = 2**63 - 1
 _BATCH: Final = 5
@@ -24,36 +24,36 @@ _NAMES_KEPT: Final = 50_000
 _COLUMN = {By.DAY: "day", By.MODEL: "model_id", By.KEY: "key_id"}
 
 
-class Names:
+class Names(dict[str, int]):
     """Texts and their numbers, as one settler remembers them.
 
-    Numbers never change, but those learned in a transaction that was undone may be nobody's:
-    then `forget`.
+    A text without a number is numbered 0 and noted, until `learn`. Numbers never change, but
+    those learned in a transaction that was undone may be nobody's: then `clear`.
     """
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
+        super().__init__()
+        self._unknown: set[str] = set()
 
-    async def learn(self, tx: AsyncConnection, texts: Iterable[str]) -> None:
-        """See that each text has a number."""
-        if len(self._ids) > _NAMES_KEPT:
-            self._ids.clear()
-        missing = {receipts.kept(text) for text in texts} - self._ids.keys()
-        if not missing:
-            return
-        found = await store.name_ids(tx, missing)
-        if new := missing - found.keys():
+    def __missing__(self, text: str) -> int:
+        """Note a text that has no number here."""
+        self._unknown.add(text)
+        return 0
+
+    async def learn(self, tx: AsyncConnection) -> bool:
+        """Number the texts that were noted; False where there were none."""
+        unknown, self._unknown = self._unknown, set()
+        if not unknown:
+            return False
+        if len(self) > _NAMES_KEPT:
+            self.clear()
+        kept = {receipts.kept(text) for text in unknown}
+        found = await store.name_ids(tx, kept)
+        if new := kept - found.keys():
             await store.add_names(tx, new)
             found |= await store.name_ids(tx, new)
-        self._ids |= found
-
-    def number(self, text: str) -> int:
-        """Return the number of a text that was learned."""
-        return self._ids[receipts.kept(text)]
-
-    def forget(self) -> None:
-        """Start anew."""
-        self._ids.clear()
+        self.update({text: found[receipts.kept(text)] for text in unknown})
+        return True
 
 
 async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
@@ -77,9 +77,10 @@ async def post(
     `pots` is what the calls' users have now. The books, leases and keys are the caller's to move,
     in the same transaction.
     """
-    await names.learn(tx, (text for record in records for text in _texts(record)))
     split = legs.split(records, pots)
-    rows = [_values(record, leg, batch, names) for record, leg in zip(records, split, strict=True)]
+    rows = _rows(records, split, batch, names)
+    while await names.learn(tx):
+        rows = _rows(records, split, batch, names)
     if rows:
         await store.add(tx, rows)
         await store.add_to_days(tx, _by_day(rows, records))
@@ -90,41 +91,38 @@ async def post(
     return Posted(len(rows), seals.digest(sorted(rows)), legs.deltas(borne), legs.key_use(records))
 
 
-def _texts(record: Record) -> Iterable[str]:
-    return (record.model, *receipts.texts(record.receipt, record.billing))
+def _rows(
+    records: Iterable[Record], split: Iterable[legs.Legs], batch: int, names: Names
+) -> list[Values]:
+    named = names.__getitem__
+    return [
+        (
+            one.call_id,
+            one.user_id,
+            one.key_id,
+            named(one.model),
+            one.channel_id,
+            batch,
+            one.price,
+            *leg,
+            one.cost,
+            receipts.pack(one.call_id, one.receipt, one.billing, named),
+        )
+        for one, leg in zip(records, split, strict=True)
+    ]
 
 
-def _values(record: Record, leg: legs.Legs, batch: int, names: Names) -> store.Values:
-    return (
-        record.call_id,
-        record.user_id,
-        record.key_id,
-        names.number(record.model),
-        record.channel_id,
-        batch,
-        record.price,
-        *leg,
-        record.cost,
-        receipts.pack(record.call_id, record.receipt, record.billing, names.number),
-    )
-
-
-def _by_day(rows: Iterable[store.Values], records: Iterable[Record]) -> list[store.Values]:
+def _by_day(rows: Iterable[Values], records: Iterable[Record]) -> list[Values]:
     """Add the calls up by user, day, key and model."""
     found: dict[tuple[int, int, int, int], list[int]] = {}
     for row, record in zip(rows, records, strict=True):
         usage = record.receipt.usage
-        sums = found.setdefault((row[1], day_of(row[0]), row[2], row[3]), [0, 0, 0, 0])
+        sums = found.setdefault((row[1], day(row[0]), row[2], row[3]), [0, 0, 0, 0])
         sums[0] += 1
         sums[1] += usage.total_input
         sums[2] += usage.total_output
         sums[3] += record.price
     return [(*of, *sums) for of, sums in sorted(found.items())]
-
-
-def day_of(call_id: int) -> int:
-    """Return the UTC day of a call, in whole days since the epoch."""
-    return int(moment(call_id) // _DAY)
 
 
 async def receipt(connection: AsyncConnection, user_id: int, call_id: int) -> Charge | None:
@@ -142,24 +140,36 @@ async def page(
     filters: Filters = Filters(),  # noqa: B008 - a frozen value
 ) -> list[Charge]:
     """Return at most `limit` of a user's calls, youngest first, from before a call id on."""
-    conditions: list[ColumnElement[bool]] = [charges.c.user_id == user_id]
-    if before is not None:
-        conditions.append(charges.c.call_id < before)
-    if filters.since is not None:
-        conditions.append(charges.c.call_id >= first_id(filters.since))
-    if filters.until is not None:
-        conditions.append(charges.c.call_id < first_id(filters.until))
+    first = 0 if filters.since is None else first_id(filters.since)
+    end = _LAST_ID if filters.until is None else first_id(filters.until)
+    end = end if before is None else min(end, before)
+    mine, is_rare = [charges.c.user_id == user_id], [usage_days.c.user_id == user_id]
     if filters.key_id is not None:
-        conditions.append(charges.c.key_id == filters.key_id)
+        mine.append(charges.c.key_id == filters.key_id)
+        is_rare.append(usage_days.c.key_id == filters.key_id)
     if filters.model is not None:
         numbers = await store.name_ids(connection, [receipts.kept(filters.model)])
-        conditions.append(charges.c.model_id.in_(numbers.values()))
-    return await _charges(connection, await store.some(connection, conditions, limit))
+        mine.append(charges.c.model_id.in_(numbers.values()))
+        is_rare.append(usage_days.c.model_id.in_(numbers.values()))
+    ranges = [(first, end)]
+    if len(is_rare) > 1:  # what is rare is looked for on the days that have any, youngest first
+        days = [*is_rare, usage_days.c.day.between(day(first), day(end))]
+        ranges = [
+            (max(first, first_id(found * _DAY)), min(end, first_id((found + 1) * _DAY)))
+            for found in await store.days_with(connection, days)
+        ]
+    rows: list[Any] = []
+    for least, most in ranges:
+        between = (charges.c.call_id >= least, charges.c.call_id < most)
+        rows += await store.some(connection, (*mine, *between), limit - len(rows))
+        if len(rows) == limit:
+            break
+    return await _charges(connection, rows)
 
 
 async def _charges(connection: AsyncConnection, rows: Sequence[Any]) -> list[Charge]:
     """Turn rows into charges, asking for the names they use at once."""
-    packed = [receipts.Packed(row.receipt) for row in rows]
+    packed = [receipts.unpack(row.receipt) for row in rows]
     used = {number for one in packed for number in one.names()} | {row.model_id for row in rows}
     names = await store.name_texts(connection, used) if used else {}
     return [charge(row, one, names) for row, one in zip(rows, packed, strict=True)]
@@ -213,9 +223,7 @@ async def summary(
     ]
 
 
-async def scan(
-    connection: AsyncConnection, after: int, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def scan(connection: AsyncConnection, after: int, limit: int) -> Sequence[Values]:
     """Return at most `limit` charges as they are stored, by call id, from after one on."""
     return await store.scan(connection, after, limit)
 
@@ -263,7 +271,7 @@ async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int 
     touched = await seals.of(tx, {row[_BATCH] for row in rows})
     gone = {row[0] for row in rows}
     left = [row for row in await _rows_of(tx, list(touched.values()), parts) if row[0] not in gone]
-    kept: dict[int, list[store.Values]] = {number: [] for number in sorted(touched)}
+    kept: dict[int, list[Values]] = {number: [] for number in sorted(touched)}
     for row in left:
         kept[row[_BATCH]].append(row)
     erased = [
@@ -275,7 +283,7 @@ async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int 
 
 async def _rows_of(
     connection: AsyncConnection, batches: Sequence[Seal], parts: Mapping[int, Erased]
-) -> list[store.Values]:
+) -> list[Values]:
     """Return every charge of some batches, looking first where their call ids should lie."""
     numbers = [seal.batch for seal in batches if seal.charges > 0]
     if not numbers:
@@ -292,7 +300,7 @@ async def _rows_of(
 
 
 async def _erase(
-    tx: AsyncConnection, rows: Sequence[store.Values], erased: Sequence[Erased], at: float
+    tx: AsyncConnection, rows: Sequence[Values], erased: Sequence[Erased], at: float
 ) -> None:
     """Delete charges; an entry takes their place in the books, a seal in the chain."""
     moved = {account: amount for account, amount in (await _moved(tx, rows)).items() if amount}
@@ -306,9 +314,9 @@ async def _erase(
     await seals.add_erasure(tx, await seals.last(tx), erased, charges=len(rows), at=at)
 
 
-async def _moved(connection: AsyncConnection, rows: Iterable[store.Values]) -> dict[Account, int]:
+async def _moved(connection: AsyncConnection, rows: Iterable[Values]) -> dict[Account, int]:
     """Return what charges moved, by account."""
-    packed = [(row, receipts.Packed(row[-1])) for row in rows]
+    packed = [(row, receipts.unpack(row[-1])) for row in rows]
     used = {number for _, one in packed for number in one.names()}
     texts = await store.name_texts(connection, used) if used else {}
     return legs.deltas(

@@ -3,17 +3,22 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db.rows import Values, fetch
 from meterway.ledger.charges.tables import charges, names, usage_days
-
-Values = tuple[Any, ...]
-"""A row of `charges`, in the order of its columns."""
 
 _COLUMNS: Final = tuple(charges.c.keys())
 _DAYS: Final = tuple(usage_days.c.keys())
 _REMOVE = text("DELETE FROM charges WHERE call_id = :call_id")
+_SCAN = text(
+    f"SELECT {', '.join(_COLUMNS)} FROM charges "  # noqa: S608 - our own names
+    "WHERE call_id > :after ORDER BY call_id LIMIT :most"
+)
+_KNOWN = text("SELECT call_id FROM charges WHERE call_id IN (SELECT value FROM json_each(:ids))")
+_KNOWN_BY_ARRAY = text("SELECT call_id FROM charges WHERE call_id = ANY(CAST(:ids AS BIGINT[]))")
 _ADD_NAME = text("INSERT INTO names (text) VALUES (:text) ON CONFLICT DO NOTHING")
 
 
@@ -36,8 +41,11 @@ async def name_texts(connection: AsyncConnection, ids: Collection[int]) -> dict[
 
 async def known(connection: AsyncConnection, call_ids: Collection[int]) -> set[int]:
     """Return those of the calls that are charged."""
-    query = select(charges.c.call_id).where(charges.c.call_id.in_(call_ids))
-    return set((await connection.execute(query)).scalars())
+    if connection.dialect.name == "sqlite":
+        among = {"ids": msgspec.json.encode(list(call_ids)).decode()}
+        return {row[0] for row in await fetch(connection, _KNOWN, among)}
+    found = await connection.execute(_KNOWN_BY_ARRAY, {"ids": list(call_ids)})
+    return set(found.scalars())
 
 
 async def add(tx: AsyncConnection, rows: Sequence[Values]) -> None:
@@ -68,14 +76,9 @@ async def some(
     return (await connection.execute(query)).all()
 
 
-async def scan(
-    connection: AsyncConnection, after: int, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def scan(connection: AsyncConnection, after: int, limit: int) -> Sequence[Values]:
     """Return charges in the order of their call ids."""
-    query = (
-        select(charges).where(charges.c.call_id > after).order_by(charges.c.call_id).limit(limit)
-    )
-    return (await connection.execute(query)).all()
+    return await fetch(connection, _SCAN, {"after": after, "most": limit})
 
 
 async def within(
@@ -109,6 +112,14 @@ async def days(connection: AsyncConnection) -> dict[tuple[int, int, int, int], t
         (row[0], row[1], row[2], row[3]): tuple(row[4:])
         for row in await connection.execute(select(usage_days))
     }
+
+
+async def days_with(
+    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[int]:
+    """Return the days of the sums that meet the conditions, youngest first."""
+    query = select(usage_days.c.day).where(*conditions).distinct()
+    return (await connection.execute(query.order_by(usage_days.c.day.desc()))).scalars().all()
 
 
 async def sums(

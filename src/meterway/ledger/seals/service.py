@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis
+from meterway.db.rows import Values
 from meterway.ledger.seals import store
 from meterway.ledger.seals.types import GENESIS, Erased, Seal
 
@@ -28,7 +29,7 @@ _SEALS_AT_ONCE: Final = 5_000
 _first = itemgetter(0)
 
 
-def digest(rows: Iterable[tuple[Any, ...]]) -> bytes:
+def digest(rows: Iterable[Values]) -> bytes:
     """Return the digest of rows as they come."""
     return sha256(b"".join(map(canonical, rows))).digest()
 
@@ -136,7 +137,7 @@ class _Entries:
     def __init__(self, connection: AsyncConnection, after: int) -> None:
         self._connection = connection
         self._read_to = after
-        self._buffers: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]] = ([], [])
+        self._buffers: tuple[Sequence[Values], Sequence[Values]] = ([], [])
         self._taken = [0, 0]
 
     async def digest(self, upto: int) -> bytes:
@@ -155,7 +156,7 @@ class _Entries:
         """Read on; everything read before was hashed."""
         after, self._read_to = self._read_to, self._read_to + _ENTRIES_AT_ONCE
         self._buffers = (
-            [tuple(row) for row in await store.entries(self._connection, after, self._read_to)],
-            [tuple(row) for row in await store.postings(self._connection, after, self._read_to)],
+            await store.entries(self._connection, after, self._read_to),
+            await store.postings(self._connection, after, self._read_to),
         )
         self._taken = [0, 0]

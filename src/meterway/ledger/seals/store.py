@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db.rows import Values, fetch
 from meterway.ledger.seals.tables import seals
 from meterway.ledger.seals.types import Seal
 
@@ -83,15 +84,11 @@ async def unnumbered(connection: AsyncConnection) -> int:
     return found
 
 
-async def entries(
-    connection: AsyncConnection, after_id: int, upto: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def entries(connection: AsyncConnection, after_id: int, upto: int) -> Sequence[Values]:
     """Return entries in their order, without their postings."""
-    return (await connection.execute(_ENTRIES, {"after": after_id, "upto": upto})).all()
+    return await fetch(connection, _ENTRIES, {"after": after_id, "upto": upto})
 
 
-async def postings(
-    connection: AsyncConnection, after_id: int, upto: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+async def postings(connection: AsyncConnection, after_id: int, upto: int) -> Sequence[Values]:
     """Return postings by entry and account, each with its account's key."""
-    return (await connection.execute(_POSTINGS, {"after": after_id, "upto": upto})).all()
+    return await fetch(connection, _POSTINGS, {"after": after_id, "upto": upto})
