@@ -148,6 +148,11 @@ class Gateway:
             return Answer(reply.status, json.loads(reply.read()), dict(reply.getheaders()))
 
     @property
+    def journals(self) -> Path:
+        """Where its workers journal."""
+        return self.data / "journals"
+
+    @property
     def pid(self) -> int | None:
         """The parent of its processes, None while it does not run."""
         return None if self._process is None else self._process.pid

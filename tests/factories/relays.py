@@ -6,10 +6,10 @@ from typing import Any
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
 from meterway.kit.json import decode_top
+from meterway.limits.service import Limiter, Policy
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codecs import CODECS
 from meterway.protocols.dialects import Dialect
-from meterway.limits.service import Limiter, Policy
 from meterway.protocols.usage import Usage
 from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.billing import Billing

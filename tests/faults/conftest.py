@@ -12,6 +12,7 @@ import pytest
 from tests.factories.gateways import Gateway
 from tests.faults.shop import Shop
 
+_UNLIMITED = '{"normal": {"rpm": 0, "tpm": 0, "concurrency": 0}}'
 SHORT = os.environ.get("FAULTS") == "short"
 
 
@@ -36,6 +37,7 @@ def open_shop(tmp_path_factory, installed: Gateway) -> Iterator[Callable[..., Sh
     shops: list[Shop] = []
 
     def make(dollars: str, **environ: str) -> Shop:
+        environ = {"METERWAY_LIMITS": _UNLIMITED} | environ
         gateway = Gateway(tmp_path_factory.mktemp("shop"), **environ).init(installed)
         shops.append(Shop(gateway, dollars))
         return shops[-1]

@@ -88,14 +88,40 @@ class Shop:
         """Return the gateway's processes of a role, such as `worker`."""
         parent = self.gateway.pid
         assert parent is not None
+        wanted = f"meterway {title}"
         family = [pid for pid in processes.descendants(parent) if pid != parent]
-        return [pid for pid in family if processes.command_line(pid).startswith(f"meterway {title}")]
+        return [pid for pid in family if processes.command_line(pid).startswith(wanted)]
 
     def kill(self, title: str, chance: random.Random) -> None:
         """Kill one process of a role, as the kernel's out-of-memory killer would."""
         victims = wait_for(lambda: self.pids(title), f"a {title}")
         with contextlib.suppress(ProcessLookupError):
             os.kill(chance.choice(victims), signal.SIGKILL)
+
+    def stop_posting(self) -> None:
+        """Stop the backstage process where it stands, so that journals are left as they are."""
+        (backstage,) = wait_for(lambda: self.pids("backstage"), "the backstage process")
+        os.kill(backstage, signal.SIGSTOP)
+
+    def crash(self) -> None:
+        """Kill everything at once."""
+        parent = self.gateway.pid
+        assert parent is not None
+        family = [pid for pid in processes.descendants(parent) if pid != parent]
+        self.gateway.crash()
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def tear_last_record(self) -> None:
+        """Cut the last byte off the last record of the one journal that holds any."""
+        (journal,) = [
+            folder for folder in self.gateway.journals.iterdir() if (folder / "lock").exists()
+        ]
+        segment = min(journal.glob("*.segment"))
+        written = segment.read_bytes()
+        end = len(written.rstrip(b"\0"))
+        segment.write_bytes(written[: end - 1] + bytes(len(written) - end + 1))
 
     # -- its books -----------------------------------------------------------------------------
 
@@ -112,7 +138,8 @@ class Shop:
     def leased(self) -> int:
         """Return what workers hold."""
         with self._books() as books:
-            return int(books.execute("SELECT coalesce(sum(remaining), 0) FROM leases").fetchone()[0])
+            held = "SELECT coalesce(sum(remaining), 0) FROM leases"
+            return int(books.execute(held).fetchone()[0])
 
     def available(self) -> int:
         """Return what the customer's wallet has beyond leases."""
@@ -123,7 +150,9 @@ class Shop:
     def balance(self) -> int:
         """Return what the books say the customer has."""
         with self._books() as books:
-            pots = "SELECT coalesce(sum(balance), 0) FROM book_accounts WHERE kind IN ('free', 'paid')"
+            pots = (
+                "SELECT coalesce(sum(balance), 0) FROM book_accounts WHERE kind IN ('free', 'paid')"
+            )
             return int(books.execute(pots).fetchone()[0])
 
     def settled(self) -> None:
