@@ -213,8 +213,25 @@ async def test_batches_are_bounded(engine, worker, new_settler):
         one.call(1)
     settler = new_settler(most=4)
 
-    assert [await settler.turn() for _ in range(4)] == [4, 4, 2, 0]
+    turns = [(await settler.turn(), settler.is_behind) for _ in range(4)]
+
+    assert turns == [(4, True), (4, True), (2, False), (0, False)]
     assert await _rows(engine, "SELECT charges FROM seals ORDER BY batch") == [(4,), (4,), (2,)]
+
+
+async def test_busy_journal_beside_idle_ones_is_known_to_have_more(engine, worker, new_settler):
+    await _fund(engine, paid=100)
+    workers = [await worker(f"w{i}") for i in range(3)]
+    await workers[1].lease(100)
+    for _ in range(7):
+        workers[1].call(1)
+    settler = new_settler(most=9)
+
+    posted = await settler.turn()
+    while settler.is_behind:
+        posted += await settler.turn()
+
+    assert posted == 7
 
 
 async def test_repeated_and_reordered_records_are_charged_once(engine, worker, new_settler):
@@ -470,10 +487,11 @@ async def test_journal_that_cannot_be_posted_stops_no_other(engine, worker, new_
     worse.journal.reserve()
     worse.journal.write(b"no record at all")
     record = good.call(30)
-    settler = new_settler()
+    settler = new_settler(most=3)
 
     for _ in range(3):
         await settler.turn()
+    assert not settler.is_behind
     bad.journal.close()
     worse.journal.close()
     await _until_idle(settler)

@@ -109,6 +109,7 @@ class Settler:
         self._tails: dict[str, _Tail] = {}
         self._refused: set[str] = set()
         self._first = 0
+        self._behind = False
         self._seal_at = clock.monotonic()
 
     async def turn(self) -> int:
@@ -128,6 +129,11 @@ class Settler:
             self.close()  # the positions that are known are old: the next turn looks them up
             raise
         return posted
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last turn read all it may of some journal: there should be more."""
+        return self._behind
 
     @property
     def is_idle(self) -> bool:
@@ -179,10 +185,12 @@ class Settler:
         tails = sorted(self._tails.values(), key=lambda tail: tail.id)
         self._first += 1
         start = self._first % len(tails) if tails else 0
-        left = self._most
+        left, self._behind = self._most, False
         for i, tail in enumerate(tails[start:] + tails[:start]):
-            tail.read(left // (len(tails) - i))
+            share = left // (len(tails) - i)
+            tail.read(share)
             left -= len(tail.records)
+            self._behind |= len(tail.records) == share and not tail.failing
         return [tail for tail in tails if tail.records]
 
     async def _post_all(self, tails: Sequence[_Tail]) -> int:

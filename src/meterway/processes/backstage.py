@@ -21,7 +21,8 @@ from meterway.ledger.settler import Settler
 from meterway.settings import Settings
 
 _log = structlog.get_logger()
-_SHORTEST, _LONGEST = 0.01, 0.2  # seconds between two looks at the journals
+_PAUSE = 0.2  # seconds between two turns: each costs milliseconds, however few calls it posts
+_SHORTEST = 0.01
 _FAILING = 1.0
 _INVARIANTS = 60.0
 
@@ -64,7 +65,6 @@ class Backstage:
         self._engine = engine
         self._clock = clock
         self._settler = settler
-        self._pause = _SHORTEST
         self._look_at = clock.monotonic()
         self._failing = False
 
@@ -76,8 +76,7 @@ class Backstage:
             await self._told(self._look)
         if posted is None:
             return _FAILING
-        self._pause = _SHORTEST if posted else min(self._pause * 2, _LONGEST)
-        return 0.0 if posted else self._pause
+        return 0.0 if self._settler.is_behind else _PAUSE
 
     async def finish(self, grace: float) -> None:
         """Post until nothing comes and no journal is left open, at most `grace` seconds."""
