@@ -80,7 +80,11 @@ class Gateway:
             units_per_usd=settings.units_per_usd,
         )
         free = _free(self._authenticator, self._readiness, _secret(settings))
-        self.app = Server([*paid, *_platform(desk, office), *free], CallIds(node))
+        self._door = Door(
+            authenticator=self._authenticator, in_flight=self._in_flight, pace=Unpaced()
+        )
+        ours = keys.routes(self._door, office)
+        self.app = Server([*paid, *ours, *free], CallIds(node))
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -103,6 +107,7 @@ class Gateway:
         await self._tasks.cancel()
         await self._relaying.close()
         await self._counter.close()
+        await self._door.close()
         await self._authenticator.close()
         await self._engine.dispose()
 
@@ -139,11 +144,6 @@ def _paid(desk: Desk, relaying: Relaying, counter: TokenCounter) -> Sequence[Rou
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
     ]
-
-
-def _platform(desk: Desk, office: keys.KeyDesk) -> Sequence[Route]:
-    door = Door(authenticator=desk.authenticator, in_flight=desk.in_flight, pace=Unpaced())
-    return keys.routes(door, office)
 
 
 def _free(

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.accounts import service as accounts
+from meterway.accounts.types import User
 from meterway.db.engine import reading
 from meterway.edge.http import Receive, Scope, Send
 from meterway.edge.platform.envelope import ANY_KEY, Door, admitted, answer
@@ -115,15 +116,18 @@ class OneReceipt:
         call_id = ids.call_id_of(scope["path_params"]["call"])
         if call_id is None:
             raise ReceiptNotFoundError("A call's id is `req_` and sixteen hex digits.")
-        async with reading(self._desk.engine) as connection:
-            found = await self._desk.receipt(connection, caller.user_id, call_id)
-            user = await accounts.by_id(connection, caller.user_id)
+        found, user = await self._door.unbroken(self._read(caller.user_id, call_id))
         if found is None or not (caller.is_admin or found.key_id == caller.key_id):
             raise ReceiptNotFoundError(
                 "You have no ended call with this id; a receipt is there a moment after its call."
             )
         inside = caller.is_admin and user is not None and user.is_admin
         await answer(scope, send, whole(found, self._desk.units_per_usd, inside=inside))
+
+    async def _read(self, user_id: int, call_id: int) -> tuple[Charge | None, User | None]:
+        async with reading(self._desk.engine) as connection:
+            found = await self._desk.receipt(connection, user_id, call_id)
+            return found, await accounts.by_id(connection, user_id)
 
 
 def line(charge: Charge, units_per_usd: int) -> dict[str, Any]:
