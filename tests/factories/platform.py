@@ -20,8 +20,8 @@ from meterway.keys.types import NewKey
 from meterway.kit.errors import MeterwayError
 from meterway.kit.ids import CallIds
 from meterway.ledger.books.types import Pots
-from meterway.ledger.budgets.types import Budget
 from meterway.ledger.charges.types import AttemptCost, Receipt
+from meterway.limits.types import Kind
 from meterway.protocols.usage import Usage, UsageSource
 from tests.factories.users import new_user
 from tests.fakes.clock import FakeClock
@@ -86,7 +86,6 @@ class FakeLedger:
         self.sums: list[Sum] = []
         self.of_users: dict[int, Pots] = {}
         self.asked: list[Any] = []
-        self.caps: list[tuple[Budget, int, int]] = []
 
     async def receipt(self, connection, user_id, call_id):
         mine = [one for one in self.charges if (one.user_id, one.call_id) == (user_id, call_id)]
@@ -111,9 +110,6 @@ class FakeLedger:
     async def pots(self, connection, user_ids):
         return {one: self.of_users[one] for one in user_ids if one in self.of_users}
 
-    async def set_cap(self, tx, budget, cap, used):
-        self.caps.append((budget, cap, used))
-
 
 class TooFastError(MeterwayError):
     """What a pace refuses with."""
@@ -125,11 +121,11 @@ class FakePace:
     """Admits everything, or nothing once `refuses` is set; `counted` is what it was asked."""
 
     def __init__(self) -> None:
-        self.counted: list[tuple[str, int]] = []
+        self.counted: list[tuple[Kind, int]] = []
         self.refuses = False
 
-    async def keep(self, what, user_id):
-        self.counted.append((what, user_id))
+    async def keep(self, kind, user_id):
+        self.counted.append((kind, user_id))
         if self.refuses:
             raise TooFastError("Slower, please.", retry_after=0.5)
 
@@ -233,7 +229,6 @@ def _routes(engine: Any, clock: FakeClock, ledger: FakeLedger, door: Door) -> li
         pepper=PEPPER,
         models=lambda: MODELS,
         units_per_usd=UNITS,
-        set_cap=ledger.set_cap,
     )
     return [
         *keys.routes(door, key_desk),
@@ -273,4 +268,5 @@ async def open_platform(engine) -> AsyncIterator[Platform]:
         platform.ann = await platform.new_person()
         platform.bob = await platform.new_person()
         yield platform
+    await door.close()
     await auth.close()

@@ -16,7 +16,6 @@ from meterway.keys.errors import (
     UnknownPermissionError,
 )
 from meterway.keys.types import Changes, NewKey, masked
-from meterway.ledger.budgets.types import Budget, BudgetKind
 from tests.factories.users import new_user
 
 PEPPER = b"p" * 32
@@ -288,20 +287,14 @@ async def test_somebody_elses_key_is_not_found(engine, user_id):
 # -- money ---------------------------------------------------------------------------------------
 
 
-class Caps:
-    """What budgets were made of."""
-
-    def __init__(self):
-        self.made = []
-
-    async def set(self, tx, budget, cap, used):
-        self.made.append((budget, cap, used))
+async def _capped(engine, user_id, max_fee):
+    return await _create(engine, NewKey(user_id=user_id, max_fee=max_fee))
 
 
-async def _capped(engine, user_id, caps, max_fee):
-    new = NewKey(user_id=user_id, max_fee=max_fee)
-    async with transaction(engine) as tx:
-        return await keys.create(tx, PEPPER, new, known=KNOWN, now=0, set_cap=caps.set)
+async def _budgets(engine):
+    async with reading(engine) as connection:
+        found = await connection.execute(text("SELECT kind, owner, available FROM budgets"))
+        return [tuple(row) for row in found]
 
 
 async def _count(engine, uses):
@@ -310,12 +303,10 @@ async def _count(engine, uses):
 
 
 async def test_key_with_a_bound_gets_a_budget_and_one_without_gets_none(engine, user_id):
-    caps = Caps()
+    bound, token = await _capped(engine, user_id, 5_000_000_000)
+    await _capped(engine, user_id, 0)
 
-    bound, token = await _capped(engine, user_id, caps, 5_000_000_000)
-    await _capped(engine, user_id, caps, 0)
-
-    assert caps.made == [(Budget(BudgetKind.KEY, bound), 5_000_000_000, 0)]
+    assert await _budgets(engine) == [("key", bound, 5_000_000_000)]
     found = await _find(engine, token)
     assert found is not None
     assert (found.max_fee, found.used_fee, found.used_times, found.used_at) == (
@@ -327,18 +318,26 @@ async def test_key_with_a_bound_gets_a_budget_and_one_without_gets_none(engine, 
 
 
 async def test_new_bound_of_a_key_counts_what_it_spent(engine, user_id):
-    caps = Caps()
-    key_id, token = await _capped(engine, user_id, caps, 0)
+    key_id, token = await _capped(engine, user_id, 0)
     await _count(engine, {key_id: (3, 700, 9.0)})
 
-    async with transaction(engine) as tx:
-        await keys.update(tx, key_id, Changes(max_fee=500), known=KNOWN, set_cap=caps.set)
-        await keys.update(tx, key_id, Changes(remark="x"), known=KNOWN, set_cap=caps.set)
+    await _update(engine, key_id, Changes(max_fee=500))
+    await _update(engine, key_id, Changes(remark="x"))
 
-    assert caps.made == [(Budget(BudgetKind.KEY, key_id), 500, 700)]
+    assert await _budgets(engine) == [("key", key_id, -200)]
     found = await _find(engine, token)
     assert found is not None
     assert (found.max_fee, found.used_fee) == (500, 700)
+
+
+async def test_lifted_bound_that_is_set_again_counts_everything_spent(engine, user_id):
+    key_id, _ = await _capped(engine, user_id, 1000)
+    await _update(engine, key_id, Changes(max_fee=0))
+    await _count(engine, {key_id: (1, 300, 9.0)})
+
+    await _update(engine, key_id, Changes(max_fee=1000))
+
+    assert await _budgets(engine) == [("key", key_id, 700)]
 
 
 async def test_uses_add_up_and_the_last_one_stands(engine, user_id):

@@ -1,7 +1,7 @@
 """What can be done with API keys."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,15 +17,13 @@ from meterway.keys.types import Changes, Key, NewKey, masked
 from meterway.kit.crypto import key_hash
 from meterway.kit.ids import random_text
 from meterway.kit.money import Nanos
+from meterway.ledger.budgets import service as budgets
 from meterway.ledger.budgets.types import Budget, BudgetKind
 
 PREFIX, LENGTH = "sk-", 48
 KEYS_PER_USER = 5000
 _REMARK_LIMIT = 255
 _ID_DIGITS = 18  # any number of so many digits fits a row's id
-
-SetCap: TypeAlias = Callable[[AsyncConnection, Budget, Nanos, Nanos], Awaitable[None]]
-"""Makes a budget's whole `cap`, of which `used` is gone: (tx, budget, cap, used)."""
 
 
 def has_form(token: str) -> bool:
@@ -36,20 +34,14 @@ def has_form(token: str) -> bool:
     )
 
 
-async def create(  # noqa: PLR0913 - what a key is made of comes from as many places
-    tx: AsyncConnection,
-    pepper: bytes,
-    new: NewKey,
-    *,
-    known: Collection[str],
-    now: float,
-    set_cap: SetCap | None = None,
+async def create(
+    tx: AsyncConnection, pepper: bytes, new: NewKey, *, known: Collection[str], now: float
 ) -> tuple[int, str]:
     """Make a key; return its id and its text, which nobody can ever read again.
 
-    `known` are the names a permission may have: models, families and capabilities. `set_cap`
-    makes the budget of a key with a `max_fee`. Raises `UnknownPermissionError`,
-    `BadRemarkError`, `TooManyKeysError`, and `UserNotFoundError`.
+    `known` are the names a permission may have: models, families and capabilities. A key with a
+    `max_fee` gets a budget. Raises `UnknownPermissionError`, `BadRemarkError`,
+    `TooManyKeysError`, and `UserNotFoundError`.
     """
     permissions = checked(new.permissions, known)
     values = {
@@ -72,7 +64,7 @@ async def create(  # noqa: PLR0913 - what a key is made of comes from as many pl
         "shown": masked(token),
     }
     key_id = await store.add(tx, values | identity)
-    await _cap(tx, set_cap, key_id, new.max_fee, 0)
+    await _cap(tx, key_id, new.max_fee, 0)
     return key_id, token
 
 
@@ -116,17 +108,12 @@ async def of_user(
 
 
 async def update(
-    tx: AsyncConnection,
-    key_id: int,
-    changes: Changes,
-    *,
-    known: Collection[str],
-    set_cap: SetCap | None = None,
+    tx: AsyncConnection, key_id: int, changes: Changes, *, known: Collection[str]
 ) -> None:
     """Change a key; every process follows within a second.
 
-    `set_cap` makes the budget of a new `max_fee`. Raises `KeyNotFoundError`, also for a deleted
-    key, `UnknownPermissionError` and `BadRemarkError`.
+    Of a new `max_fee` what the key spent so far is gone already. Raises `KeyNotFoundError`, also
+    for a deleted key, `UnknownPermissionError` and `BadRemarkError`.
     """
     values = _values(changes, known)
     found = await store.locked(tx, key_id)
@@ -135,7 +122,7 @@ async def update(
     if values:
         await store.change(tx, key_id, values)
     if not isinstance(changes.max_fee, UnsetType):
-        await _cap(tx, set_cap, key_id, changes.max_fee, found.used_fee)
+        await _cap(tx, key_id, changes.max_fee, found.used_fee)
     await versions.bump(tx, versions.KEYS)
 
 
@@ -184,12 +171,14 @@ def _values(changes: Changes, known: Collection[str]) -> dict[str, Any]:
     return values
 
 
-async def _cap(
-    tx: AsyncConnection, set_cap: SetCap | None, key_id: int, cap: Nanos, used: Nanos
-) -> None:
-    """Make the key's budget; a key without a bound is asked for none."""
-    if cap and set_cap is not None:
-        await set_cap(tx, Budget(BudgetKind.KEY, key_id), cap, used)
+async def _cap(tx: AsyncConnection, key_id: int, cap: Nanos, used: Nanos) -> None:
+    """Make the key's budget; a key without a bound is asked for none.
+
+    Its row is locked by then, as the settler's counting locks it: what was used and what is
+    leased are of one moment.
+    """
+    if cap:
+        await budgets.set_cap(tx, Budget(BudgetKind.KEY, key_id), cap, used)
 
 
 async def _by_name(connection: AsyncConnection, pepper: bytes, name: str) -> Key | None:

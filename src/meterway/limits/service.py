@@ -31,6 +31,7 @@ PER_SECOND: Mapping[Kind, int] = {
     Kind.UPDATE_KEY: 10,
     Kind.LIST_KEYS: 1,
     Kind.DELETE_KEY: 50,
+    Kind.EXPORT_USAGE: 1,
 }
 _REMEMBERED = 50_000  # callers whose bounds a worker remembers
 _SOON = 1.0  # seconds; when to come back where nobody knows when a running call ends
@@ -171,12 +172,8 @@ class Pace:
         self._limiter = Limiter(counts, clock)
         self._limits = {kind: Limit(requests=most, seconds=1) for kind, most in PER_SECOND.items()}
 
-    async def keep(self, what: str, user_id: int, /) -> None:
-        """Count a request to an endpoint of `PER_SECOND`, named by its kind's value.
-
-        Raises `RateLimitedError`.
-        """
-        kind = Kind(what)
+    async def keep(self, kind: Kind, user_id: int, /) -> None:
+        """Count a request to an endpoint of `PER_SECOND`. Raises `RateLimitedError`."""
         await self._limiter.admit((bound(Subject(kind, user_id), self._limits[kind]),))
 
 

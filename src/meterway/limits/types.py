@@ -30,6 +30,7 @@ class Kind(StrEnum):
     UPDATE_KEY = "updating keys"
     LIST_KEYS = "listing keys"
     DELETE_KEY = "deleting keys"
+    EXPORT_USAGE = "exporting usage"
 
 
 class Measure(StrEnum):

@@ -1,6 +1,5 @@
 """Wires one worker: what answers each route, and what it stands on."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,18 +11,11 @@ from meterway.auth.service import Authenticator
 from meterway.catalog.service import Catalog
 from meterway.db import schema, versions
 from meterway.db.engine import open_engine, reading
-from meterway.edge.anthropic import count_tokens, messages
-from meterway.edge.http import Handler, InFlight
-from meterway.edge.idempotency import Idempotence, Idempotent
+from meterway.edge.http import InFlight
+from meterway.edge.idempotency import Idempotence
 from meterway.edge.limits import Limits
-from meterway.edge.openai import chat, models
-from meterway.edge.platform import docs, keys
 from meterway.edge.platform.envelope import Door
-from meterway.edge.platform.health import Check, Readiness, alive
-from meterway.edge.platform.home import home
-from meterway.edge.platform.metrics import Metrics
-from meterway.edge.platform.openapi import openapi
-from meterway.edge.platform.version import version
+from meterway.edge.platform.health import Check, Readiness
 from meterway.edge.server import Route, Server
 from meterway.edge.serving import Desk
 from meterway.idempotency import service as idempotency
@@ -36,22 +28,19 @@ from meterway.kit.ids import CallIds, random_text
 from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets import service as budgets
 from meterway.limits.service import Limiter, Pace, Policy, open_counts
+from meterway.processes import routes
 from meterway.processes.limiting import tier_limits
 from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
+from meterway.processes.routes import Office
 from meterway.processes.workplace import Workplace
-from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
-from meterway.protocols.chat.openai_chat import OPENAI_CHAT
-from meterway.relay.counting import InputCounter
 from meterway.relay.limits import CallLimits
 from meterway.settings import Settings
 from meterway.tokens.remote import RemoteCounting
 from meterway.tokens.service import TokenCounter
 
 _log = structlog.get_logger()
-_ALIVE = ("/health", "/healthz", "/livez")
 _PROCESS_NAME = 16  # letters and digits; no two processes share one
-_READY = ("/ready", "/readyz", "/health/readiness")
 
 
 class Gateway:
@@ -62,16 +51,37 @@ class Gateway:
         self._tasks = Tasks()
         self._engine = open_engine(settings.database)
         self._counter = TokenCounter(RemoteCounting(place.counter))
-        process = f"worker-{node}"
         self._counts = open_counts(place.limits, node)
+        self._in_flight = InFlight(settings.in_flight_limit)
+        process = f"worker-{node}"
         limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
         self._money = _money(settings, self._engine, clock, place, process)
         self._relaying = Relaying(
             settings, self._engine, clock, self._counter, process, limits, self._money
         )
+        self._readiness = Readiness(_checks(self._engine, self._relaying), clock)
         pepper = secret_file.load(settings.secret_path).pepper
         self._authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
-        self._watcher = versions.Watcher(
+        self._watcher = self._watching(settings, clock)
+        box = partial(_box, settings.secret_path)
+        self._keeper = Keeper(self._engine, clock, box, random_text(_PROCESS_NAME))
+        self._door = Door(
+            authenticator=self._authenticator,
+            in_flight=self._in_flight,
+            pace=Pace(self._counts, clock),
+        )
+        office = Office(
+            engine=self._engine,
+            clock=clock,
+            pepper=pepper,
+            settings=settings,
+            relaying=self._relaying,
+            money=self._money,
+        )
+        self.app = Server(self._routes(settings, office), CallIds(node))
+
+    def _watching(self, settings: Settings, clock: Clock) -> versions.Watcher:
+        return versions.Watcher(
             self._engine,
             clock,
             settings.snapshot_poll_ms / 1000,
@@ -82,8 +92,8 @@ class Gateway:
                 budgets.RECALLS: self._answer_recalls,
             },
         )
-        self._in_flight = InFlight(settings.in_flight_limit)
-        self._readiness = Readiness(_checks(self._engine, self._relaying), clock)
+
+    def _routes(self, settings: Settings, office: Office) -> list[Route]:
         desk = Desk(
             authenticator=self._authenticator,
             gate=self._relaying.gate,
@@ -93,20 +103,12 @@ class Gateway:
             drain_seconds=settings.drain,
             keep_alive_seconds=settings.keep_alive,
         )
-        office = keys.KeyDesk(
-            engine=self._engine,
-            clock=clock,
-            pepper=pepper,
-            models=self._relaying.catalog.models,
-            units_per_usd=settings.units_per_usd,
-        )
-        pace = Pace(self._counts, clock)
-        box = partial(_box, settings.secret_path)
-        self._keeper = Keeper(self._engine, clock, box, random_text(_PROCESS_NAME))
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=idempotency.never_free)
-        paid = _paid(desk, once, self._relaying, self._counter)
-        free = _free(self._authenticator, self._readiness, _secret(settings))
-        self.app = Server([*paid, *_platform(desk, office, pace), *free], CallIds(node))
+        return [
+            *routes.paid(desk, once, self._relaying, self._counter),
+            *routes.platform(self._door, office),
+            *routes.free(self._door, self._readiness, _secret(settings)),
+        ]
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -145,6 +147,7 @@ class Gateway:
         if self._money is not None:
             await self._money.close()
         await self._counter.close()
+        await self._door.close()
         await self._authenticator.close()
         await self._keeper.close()
         await self._engine.dispose()
@@ -187,41 +190,6 @@ def limits_of(settings: Settings) -> Limits:
         head_seconds=settings.head_timeout,
         body_idle_seconds=settings.body_idle_timeout,
     )
-
-
-def _paid(
-    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
-) -> Sequence[Route]:
-    counting = InputCounter(relaying.gate, counter, relaying.network)
-    listed = models.ModelList(desk.authenticator, relaying.offered)
-    one = models.OneModel(desk.authenticator, relaying.find)
-    return [
-        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
-        Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
-        Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
-        Route("GET", models.LIST_PATH, listed),
-        Route("GET", models.ONE_PATH, one),
-    ]
-
-
-def _platform(desk: Desk, office: keys.KeyDesk, pace: Pace) -> Sequence[Route]:
-    door = Door(authenticator=desk.authenticator, in_flight=desk.in_flight, pace=pace)
-    return keys.routes(door, office)
-
-
-def _free(
-    authenticator: Authenticator, readiness: Readiness, metrics_token: str | None
-) -> Sequence[Route]:
-    handlers: dict[str, Handler] = {
-        "/": home,
-        **dict.fromkeys(_ALIVE, alive),
-        **dict.fromkeys(_READY, readiness),
-        "/metrics": Metrics(authenticator, metrics_token),
-        "/openapi.json": openapi,
-        **{path: docs.asset(path) for path in docs.ASSETS},
-        "/version": version,
-    }
-    return [Route("GET", path, handler) for path, handler in handlers.items()]
 
 
 def _checks(engine: AsyncEngine, relaying: Relaying) -> dict[str, Check]:

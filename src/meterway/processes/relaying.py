@@ -103,9 +103,10 @@ class Relaying:
         money = self._money
         if money is None:
             return None
-        return Billing(self.catalog, money.pricing, money, money, self._terms)
+        return Billing(self.catalog, money.pricing, money, money, self.terms)
 
-    def _terms(self, model: str) -> Terms:
+    def terms(self, model: str) -> Terms:
+        """Return what a model is priced as."""
         return self.gate.router.terms(model)
 
     def _is_priced(self, model: str) -> bool:

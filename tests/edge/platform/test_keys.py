@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from sqlalchemy import text
 
-from meterway.ledger.budgets.types import Budget, BudgetKind
+from meterway.db.engine import reading
+from meterway.limits.types import Kind
 from tests.factories.platform import PEPPER
 
 NEW = {"remark": "ci", "expired_at": "2100-01-01T00:00:00.000Z", "max_fee": "8217.00"}
@@ -14,6 +16,12 @@ async def listed(platform, person=None):
     answer = await platform.admin("get-api-tokens", key=(person or platform.ann).admin)
     assert answer.status == 200
     return answer.json()["data"]
+
+
+async def budgets_of(platform):
+    async with reading(platform.engine) as connection:
+        found = await connection.execute(text("SELECT kind, owner, available FROM budgets"))
+        return [tuple(row) for row in found]
 
 
 async def create(platform, **fields):
@@ -97,26 +105,26 @@ async def test_a_bound_of_nothing_is_no_bound(platform, max_fee):
     await create(platform, max_fee=max_fee)
 
     assert (await listed(platform))[-1]["max_fee"] == "0.00"
-    assert platform.ledger.caps == []
+    assert await budgets_of(platform) == []
 
 
 async def test_a_bound_makes_a_budget_in_nano_dollars(platform):
     await create(platform, max_fee=1000.5)
 
     key_id = int((await listed(platform))[-1]["id"])
-    assert platform.ledger.caps == [(Budget(BudgetKind.KEY, key_id), 4_002_000, 0)]
+    assert await budgets_of(platform) == [("key", key_id, 4_002_000)]
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("moment", "shown"),
     [
         ("2099-12-31 23:59:59", "2099-12-31T15:59:59.000Z"),
         ("2099-12-31T23:59:59", "2099-12-31T15:59:59.000Z"),
         ("2099-12-31T23:59:59.5+02:00", "2099-12-31T21:59:59.500Z"),
     ],
 )
-async def test_a_time_without_a_zone_is_in_utc_plus_8(platform, text, shown):
-    await create(platform, expired_at=text)
+async def test_a_time_without_a_zone_is_in_utc_plus_8(platform, moment, shown):
+    await create(platform, expired_at=moment)
 
     assert (await listed(platform))[-1]["expired_at"] == shown
 
@@ -209,7 +217,7 @@ async def test_a_change_leaves_what_it_does_not_name(both_platforms):
     data = answer.json()["data"]
     assert (data["remark"], data["max_fee"], data["is_disabled"]) == ("new", "5.00", True)
     assert (data["permissions"], data["expired_at"]) == (["gpt-4o"], "2100-01-01T00:00:00.000Z")
-    assert [used for _, _, used in platform.ledger.caps] == [0, 0]
+    assert [available for _, _, available in await budgets_of(platform)] == [20_000]
 
 
 async def test_an_empty_list_lifts_the_limit_to_models(platform):
@@ -260,22 +268,22 @@ async def test_a_key_that_is_not_there_is_400_or_404(both_platforms, name, key):
 
 
 @pytest.mark.parametrize(
-    ("name", "what"),
+    ("name", "kind"),
     [
-        ("new-api-token", "creating keys"),
-        ("create-api-token", "creating keys"),
-        ("update-api-token", "updating keys"),
-        ("get-api-tokens", "listing keys"),
-        ("del-api-token", "deleting keys"),
-        ("delete-api-token", "deleting keys"),
+        ("new-api-token", Kind.CREATE_KEY),
+        ("create-api-token", Kind.CREATE_KEY),
+        ("update-api-token", Kind.UPDATE_KEY),
+        ("get-api-tokens", Kind.LIST_KEYS),
+        ("del-api-token", Kind.DELETE_KEY),
+        ("delete-api-token", Kind.DELETE_KEY),
     ],
 )
-async def test_every_endpoint_keeps_its_pace(platform, name, what):
+async def test_every_endpoint_keeps_its_pace(platform, name, kind):
     platform.pace.refuses = True
 
     answer = await platform.admin(name, {**NEW, "key": platform.ann.plain})
 
-    assert platform.pace.counted == [(what, platform.ann.id)]
+    assert platform.pace.counted == [(kind, platform.ann.id)]
     assert (answer.status, answer.json()["errorType"]) == (429, "rate_limit_exceeded_error")
     assert answer.headers["retry-after"] == "1"
 

@@ -1,15 +1,19 @@
 """The usage log in pages, its sums, and its export."""
 
+import asyncio
 import csv
 import io
 
 import pytest
 
 from meterway.db.engine import transaction
-from meterway.edge.platform.usage import Filters, csv_lines
+from meterway.edge.platform.usage import csv_lines
 from meterway.keys import service as keys
 from meterway.kit.ids import request_id
+from meterway.ledger.charges.types import Filters
+from meterway.limits.types import Kind
 from tests.factories.platform import Charge, Sum
+from tests.fakes.http_server import DEADLINE
 
 LIST, SUMMARY = "POST /api/v1/user/usage/list", "POST /api/v1/user/usage/summary"
 EXPORT = "GET /api/v1/user/usage/export"
@@ -232,7 +236,7 @@ async def test_exports_keep_their_pace(platform):
     answer = await platform.ask(EXPORT, platform.ann.admin)
 
     assert answer.status == 429
-    assert platform.pace.counted == [("exporting usage", platform.ann.id)]
+    assert platform.pace.counted == [(Kind.EXPORT_USAGE, platform.ann.id)]
 
 
 async def test_an_export_ends_when_its_client_left(platform):
@@ -244,7 +248,8 @@ async def test_an_export_ends_when_its_client_left(platform):
 
     client.leave()
 
-    await platform.server.emptied()
+    async with asyncio.timeout(DEADLINE):
+        await platform.server.emptied()
     assert len(platform.ledger.asked) < 31
 
 

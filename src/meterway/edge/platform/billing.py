@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from meterway.auth.types import Principal
 from meterway.db.engine import reading
@@ -18,7 +18,7 @@ from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send
 from meterway.edge.platform.account import ReadPots
 from meterway.edge.platform.envelope import ANY_KEY, Door, admitted
 from meterway.edge.platform.forms import query_fields
-from meterway.edge.platform.usage import FIRST_DAY, LAST_DAY, By, ReadSums, Sum
+from meterway.edge.platform.usage import FIRST_DAY, LAST_DAY, ReadSums
 from meterway.edge.server import Route
 from meterway.keys import service as keys
 from meterway.keys.types import Key
@@ -26,6 +26,7 @@ from meterway.kit import json
 from meterway.kit.errors import NotFoundError
 from meterway.kit.money import NANOS_PER_USD, Nanos
 from meterway.ledger.books.types import Pots
+from meterway.ledger.charges.types import By, Sum
 
 SUBSCRIPTION_PATH = "/v1/dashboard/billing/subscription"
 USAGE_PATH = "/v1/dashboard/billing/usage"
@@ -70,8 +71,7 @@ class Subscription:
         """Serve one request."""
         del receive
         caller = await admitted(scope, self._door, ANY_KEY)
-        async with reading(self._desk.engine) as connection:
-            standing = await _standing(connection, caller, self._desk)
+        standing = await self._door.unbroken(_standing(caller, self._desk))
         limit = _NO_LIMIT if standing.left is None else standing.used + standing.left
         dollars = limit / NANOS_PER_USD
         value = {
@@ -99,8 +99,7 @@ class Usage:
         caller = await admitted(scope, self._door, ANY_KEY)
         fields = query_fields(scope["query_string"])
         since, until = fields.day("start_date"), fields.day("end_date", up=True)
-        async with reading(self._desk.engine) as connection:
-            standing = await _standing(connection, caller, self._desk)
+        standing = await self._door.unbroken(_standing(caller, self._desk))
         days = [one for one in standing.days if _within(int(one.of), since, until)]
         value = {
             "object": "list",
@@ -110,16 +109,17 @@ class Usage:
         await _answer(scope, send, value)
 
 
-async def _standing(connection: AsyncConnection, caller: Principal, desk: BillingDesk) -> _Standing:
-    key = await keys.by_id(connection, caller.key_id)
-    if key is None:
-        raise NotFoundError("There is no such key any more.")
-    pots = (await desk.pots(connection, [caller.user_id])).get(caller.user_id, Pots())
+async def _standing(caller: Principal, desk: BillingDesk) -> _Standing:
+    async with reading(desk.engine) as connection:
+        key = await keys.by_id(connection, caller.key_id)
+        if key is None:
+            raise NotFoundError("There is no such key any more.")
+        pots = (await desk.pots(connection, [caller.user_id])).get(caller.user_id, Pots())
+        days = await desk.summary(connection, caller.user_id, By.DAY, FIRST_DAY, LAST_DAY)
     wallet = None if caller.postpaid else max(pots.free + pots.paid, 0)
     if key.max_fee:
         bound = max(key.max_fee - key.used_fee, 0)
         return _Standing(key, key.used_fee, bound if wallet is None else min(bound, wallet), ())
-    days = await desk.summary(connection, caller.user_id, By.DAY, FIRST_DAY, LAST_DAY)
     return _Standing(key, sum(one.price for one in days), wallet, days)
 
 

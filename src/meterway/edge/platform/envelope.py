@@ -4,8 +4,9 @@ A success is `{"statusCode": 200, "message": …, "data": …}`; errors are rend
 with `errorType` besides. The HTTP status equals `statusCode`.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -24,9 +25,12 @@ from meterway.edge.http import (
 )
 from meterway.edge.platform.forms import Fields, read_fields
 from meterway.kit import json
-from meterway.kit.errors import ForbiddenError
+from meterway.kit.errors import ForbiddenError, MeterwayError
+from meterway.kit.tasks import Tasks
+from meterway.limits.types import Kind
 
 _BODY_LIMIT = 1024 * 1024
+T = TypeVar("T")
 
 
 class NotAdminKeyError(ForbiddenError):
@@ -41,35 +45,59 @@ class NotAdminKeyError(ForbiddenError):
 class Pace(Protocol):
     """How often a user may ask for something: it knows how often for each of them."""
 
-    async def keep(self, what: str, user_id: int, /) -> None:
-        """Count one more `what` of the user. Raises an error of status 429 where it is too many."""
+    async def keep(self, kind: Kind, user_id: int, /) -> None:
+        """Count one more request of the user. Raises an error of status 429 where too many."""
 
 
 class Unpaced:
     """A pace that admits everything."""
 
-    async def keep(self, what: str, user_id: int, /) -> None:
+    async def keep(self, kind: Kind, user_id: int, /) -> None:
         """Admit it."""
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
-    """What admits a request to the platform's endpoints."""
+    """What admits a request to the platform's endpoints, and sees its work to the end."""
 
     authenticator: Authenticator
     in_flight: InFlight
     pace: Pace
+    tasks: Tasks = msgspec.field(default_factory=Tasks)
+
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work`, to its end even where the request is cancelled meanwhile.
+
+        The connection to the database is not cut in the middle of an answer so. Raises what
+        `work` raises.
+        """
+        value, error = await asyncio.shield(self.tasks.spawn(_outcome(work), name="platform.work"))
+        if error is not None:
+            raise error
+        return cast("T", value)
+
+    async def close(self) -> None:
+        """Wait for the work under way; before the engine is disposed of."""
+        await self.tasks.drain()
+
+
+async def _outcome(work: Coroutine[Any, Any, T]) -> tuple[T | None, MeterwayError | None]:
+    """Return what is raised on purpose, which is no failure of a task."""
+    try:
+        return await work, None
+    except MeterwayError as error:
+        return None, error
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """Who may ask an endpoint; `pace` names what is counted, where not everything is admitted."""
 
     admin: bool = False
-    pace: str | None = None
+    pace: Kind | None = None
 
 
 ADMIN = Rule(admin=True)
 ANY_KEY = Rule()
-Act: TypeAlias = Callable[[Principal, Fields], Awaitable[Any]]
+Act: TypeAlias = Callable[[Principal, Fields], Coroutine[Any, Any, Any]]
 
 
 class Endpoint:
@@ -85,7 +113,8 @@ class Endpoint:
         caller = await admitted(scope, self._door, self._rule)
         body = await read_body(scope, receive, _BODY_LIMIT, self._door.in_flight)
         fields = read_fields(body, request_of(scope).text(b"content-type"))
-        await answer(scope, send, await self._act(caller, fields))
+        data = await self._door.unbroken(self._act(caller, fields))
+        await answer(scope, send, data)
 
 
 async def admitted(scope: Scope, door: Door, rule: Rule) -> Principal:

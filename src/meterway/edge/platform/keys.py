@@ -18,17 +18,17 @@ from meterway.edge.platform.envelope import Door, Endpoint, NotAdminKeyError, Ru
 from meterway.edge.platform.forms import BadFieldError, Fields
 from meterway.edge.server import Route
 from meterway.keys import service as keys
-from meterway.keys.service import SetCap
 from meterway.keys.types import Changes, Key, NewKey
 from meterway.kit import money
 from meterway.kit.clock import Clock
 from meterway.kit.moments import shown
+from meterway.limits.types import Kind
 
 _BASE = "/api/v1/user/admin/"
-_CREATE = Rule(admin=True, pace="creating keys")
-_UPDATE = Rule(admin=True, pace="updating keys")
-_LIST = Rule(admin=True, pace="listing keys")
-_DELETE = Rule(admin=True, pace="deleting keys")
+_CREATE = Rule(admin=True, pace=Kind.CREATE_KEY)
+_UPDATE = Rule(admin=True, pace=Kind.UPDATE_KEY)
+_LIST = Rule(admin=True, pace=Kind.LIST_KEYS)
+_DELETE = Rule(admin=True, pace=Kind.DELETE_KEY)
 
 
 class KeyDesk(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,6 @@ class KeyDesk(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes
     models: Callable[[], Iterable[Model]]
     units_per_usd: int
-    set_cap: SetCap | None = None
 
 
 def routes(door: Door, desk: KeyDesk) -> Sequence[Route]:
@@ -81,9 +80,7 @@ class _Office:
         )
         async with transaction(desk.engine) as tx:
             known = await self._known(tx)
-            _, token = await keys.create(
-                tx, desk.pepper, new, known=known, now=now, set_cap=desk.set_cap
-            )
+            _, token = await keys.create(tx, desk.pepper, new, known=known, now=now)
         return token
 
     async def update(self, caller: Principal, fields: Fields) -> dict[str, Any]:
@@ -95,7 +92,7 @@ class _Office:
             found = await keys.owned(tx, desk.pepper, caller.user_id, fields.text("key") or "")
             _leave_rights(fields, is_admin=found.is_admin)
             known = await self._known(tx)
-            await keys.update(tx, found.id, changes, known=known, set_cap=desk.set_cap)
+            await keys.update(tx, found.id, changes, known=known)
             changed = await keys.owned(tx, desk.pepper, caller.user_id, str(found.id))
         return _facts(changed, desk.units_per_usd)
 

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.accounts import service as accounts
+from meterway.accounts.types import User
 from meterway.db.engine import reading
 from meterway.edge.http import Receive, Scope, Send
 from meterway.edge.platform.envelope import ANY_KEY, Door, admitted, answer
@@ -18,8 +19,7 @@ from meterway.edge.server import Route
 from meterway.kit import ids, money
 from meterway.kit.errors import NotFoundError
 from meterway.kit.moments import shown
-from meterway.kit.money import Nanos
-from meterway.ledger.charges.types import AttemptCost, Receipt
+from meterway.ledger.charges.types import AttemptCost, Charge
 
 PATH = "/api/v1/user/receipts/{call}"
 _MILLION = 1_000_000
@@ -29,54 +29,6 @@ class ReceiptNotFoundError(NotFoundError):
     """The caller has no ended call with this id."""
 
     code = "receipt_not_found"
-
-
-class Charge(Protocol):
-    """A posted call: its price, who paid which part of it, and its receipt."""
-
-    @property
-    def call_id(self) -> int:
-        """Which call it is."""
-
-    @property
-    def key_id(self) -> int:
-        """The key it was made with."""
-
-    @property
-    def model(self) -> str:
-        """The model asked for."""
-
-    @property
-    def price(self) -> Nanos:
-        """What its owner pays in all."""
-
-    @property
-    def free(self) -> Nanos:
-        """The part granted money paid."""
-
-    @property
-    def paid(self) -> Nanos:
-        """The part the owner's own money paid."""
-
-    @property
-    def credit(self) -> Nanos:
-        """The part paid by money for its billing channel."""
-
-    @property
-    def due(self) -> Nanos:
-        """The part to be paid later."""
-
-    @property
-    def overrun(self) -> Nanos:
-        """The part the house bears."""
-
-    @property
-    def cost(self) -> Nanos:
-        """What it cost the house."""
-
-    @property
-    def receipt(self) -> Receipt:
-        """How the price came about."""
 
 
 class ReadReceipt(Protocol):
@@ -115,15 +67,18 @@ class OneReceipt:
         call_id = ids.call_id_of(scope["path_params"]["call"])
         if call_id is None:
             raise ReceiptNotFoundError("A call's id is `req_` and sixteen hex digits.")
-        async with reading(self._desk.engine) as connection:
-            found = await self._desk.receipt(connection, caller.user_id, call_id)
-            user = await accounts.by_id(connection, caller.user_id)
+        found, user = await self._door.unbroken(self._read(caller.user_id, call_id))
         if found is None or not (caller.is_admin or found.key_id == caller.key_id):
             raise ReceiptNotFoundError(
                 "You have no ended call with this id; a receipt is there a moment after its call."
             )
         inside = caller.is_admin and user is not None and user.is_admin
         await answer(scope, send, whole(found, self._desk.units_per_usd, inside=inside))
+
+    async def _read(self, user_id: int, call_id: int) -> tuple[Charge | None, User | None]:
+        async with reading(self._desk.engine) as connection:
+            found = await self._desk.receipt(connection, user_id, call_id)
+            return found, await accounts.by_id(connection, user_id)
 
 
 def line(charge: Charge, units_per_usd: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -21,19 +20,20 @@ from meterway.edge.cycle import GONE, Gone
 from meterway.edge.http import Headers, Receive, Scope, Send, request_of
 from meterway.edge.platform.envelope import ADMIN, ANY_KEY, Door, Endpoint, Rule, admitted
 from meterway.edge.platform.forms import BadFieldError, Fields, query_fields
-from meterway.edge.platform.receipts import Charge, line
+from meterway.edge.platform.receipts import line
 from meterway.edge.server import Route
 from meterway.keys import service as keys
 from meterway.keys.errors import KeyNotFoundError
 from meterway.kit import ids, money
-from meterway.kit.money import Nanos
+from meterway.ledger.charges.types import By, Charge, Filters, Sum
+from meterway.limits.types import Kind
 
 LIST_PATH, SUMMARY_PATH = "/api/v1/user/usage/list", "/api/v1/user/usage/summary"
 EXPORT_PATH = "/api/v1/user/usage/export"
 _USUAL, _MOST = 50, 1000
 _DAY = 86_400  # seconds
 FIRST_DAY, LAST_DAY = 0, 3_000_000  # before and after any call, in days since the epoch
-_EXPORT = Rule(pace="exporting usage")
+_EXPORT = Rule(pace=Kind.EXPORT_USAGE)
 _CSV_HEADERS: Headers = (
     (b"content-type", b"text/csv; charset=utf-8"),
     (b"content-disposition", b'attachment; filename="usage.csv"'),
@@ -51,47 +51,6 @@ _COLUMNS = (
     "outcome",
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls: those of a model, of a key, begun from `since` until before `until`."""
-
-    model: str | None = None
-    key_id: int | None = None
-    since: float | None = None
-    until: float | None = None
-
-
-class By(StrEnum):
-    """What sums are of."""
-
-    DAY = "day"
-    MODEL = "model"
-    KEY = "key"
-
-
-class Sum(Protocol):
-    """What a user's calls add up to."""
-
-    @property
-    def of(self) -> int | str:
-        """The UTC day as days since the epoch, the model's name, or the key's number."""
-
-    @property
-    def calls(self) -> int:
-        """How many calls ended."""
-
-    @property
-    def input_tokens(self) -> int:
-        """What models read."""
-
-    @property
-    def output_tokens(self) -> int:
-        """What models wrote."""
-
-    @property
-    def price(self) -> Nanos:
-        """What was charged."""
 
 
 class ReadPage(Protocol):
@@ -198,23 +157,30 @@ class Export:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         del receive
-        desk = self._desk
         caller = await admitted(scope, self._door, _EXPORT)
         fields = query_fields(scope["query_string"])
         if fields.text("format") not in {None, "csv"}:
             raise BadFieldError("format", "is csv")
-        async with reading(desk.engine) as connection:
-            filters = await _filters(connection, desk.pepper, caller, fields)
-            page = await desk.page(connection, caller.user_id, _before(fields), _MOST, filters)
+        filters, page = await self._door.unbroken(self._first(caller, fields))
         headers = [*request_of(scope).head, *_CSV_HEADERS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _send_piece(send, csv_lines([_COLUMNS]))
         gone: Gone = scope["extensions"][GONE]
         while page and not gone.happened:
             await _send_piece(send, self._lines(page))
-            async with reading(desk.engine) as connection:
-                page = await desk.page(connection, caller.user_id, page[-1].call_id, _MOST, filters)
+            page = await self._door.unbroken(self._page(caller, page[-1].call_id, filters))
         await send({"type": "http.response.body", "body": b""})
+
+    async def _first(self, caller: Principal, fields: Fields) -> tuple[Filters, Sequence[Charge]]:
+        async with reading(self._desk.engine) as connection:
+            filters = await _filters(connection, self._desk.pepper, caller, fields)
+        return filters, await self._page(caller, _before(fields), filters)
+
+    async def _page(
+        self, caller: Principal, before: int | None, filters: Filters
+    ) -> Sequence[Charge]:
+        async with reading(self._desk.engine) as connection:
+            return await self._desk.page(connection, caller.user_id, before, _MOST, filters)
 
     def _lines(self, page: Sequence[Charge]) -> bytes:
         rows = [line(charge, self._desk.units_per_usd) for charge in page]

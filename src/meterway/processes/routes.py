@@ -1,0 +1,126 @@
+"""Which handler answers each route of a worker."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from meterway.auth.types import Principal
+from meterway.edge.anthropic import count_tokens, messages
+from meterway.edge.http import Handler
+from meterway.edge.idempotency import Idempotence, Idempotent
+from meterway.edge.openai import chat, models
+from meterway.edge.platform import account, billing, docs, keys, rates, receipts, usage
+from meterway.edge.platform.envelope import Door
+from meterway.edge.platform.health import Readiness, alive
+from meterway.edge.platform.home import home
+from meterway.edge.platform.metrics import Metrics
+from meterway.edge.platform.openapi import openapi
+from meterway.edge.platform.version import version
+from meterway.edge.server import Route
+from meterway.edge.serving import Desk
+from meterway.kit.clock import Clock
+from meterway.ledger.books import service as books
+from meterway.ledger.charges import service as charges
+from meterway.metering.quotes import Listing
+from meterway.processes.money import Money
+from meterway.processes.relaying import Relaying
+from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.openai_chat import OPENAI_CHAT
+from meterway.relay.counting import InputCounter
+from meterway.settings import Settings
+from meterway.tokens.service import TokenCounter
+
+_ALIVE = ("/health", "/healthz", "/livez")
+_READY = ("/ready", "/readyz", "/health/readiness")
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """What the platform's own endpoints work with."""
+
+    engine: AsyncEngine
+    clock: Clock
+    pepper: bytes
+    settings: Settings
+    relaying: Relaying
+    money: Money | None
+
+
+def paid(
+    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
+) -> Sequence[Route]:
+    """Return the vendors' routes."""
+    counting = InputCounter(relaying.gate, counter, relaying.network)
+    listed = models.ModelList(desk.authenticator, relaying.offered)
+    one = models.OneModel(desk.authenticator, relaying.find)
+    return [
+        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
+        Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
+        Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
+        Route("GET", models.LIST_PATH, listed),
+        Route("GET", models.ONE_PATH, one),
+    ]
+
+
+def platform(door: Door, office: Office) -> Sequence[Route]:
+    """Return the routes of keys, account, receipts, usage and rates."""
+    engine, units = office.engine, office.settings.units_per_usd
+    key_desk = keys.KeyDesk(
+        engine=engine,
+        clock=office.clock,
+        pepper=office.pepper,
+        models=office.relaying.catalog.models,
+        units_per_usd=units,
+    )
+    account_desk = account.AccountDesk(
+        engine=engine, clock=office.clock, pots=books.pots, units_per_usd=units
+    )
+    receipt_desk = receipts.ReceiptDesk(engine=engine, receipt=charges.receipt, units_per_usd=units)
+    usage_desk = usage.UsageDesk(
+        engine=engine,
+        pepper=office.pepper,
+        page=charges.page,
+        summary=charges.summary,
+        units_per_usd=units,
+    )
+    billing_desk = billing.BillingDesk(engine=engine, pots=books.pots, summary=charges.summary)
+    return [
+        *keys.routes(door, key_desk),
+        *account.routes(door, account_desk),
+        *receipts.routes(door, receipt_desk),
+        *usage.routes(door, usage_desk),
+        *billing.routes(door, billing_desk),
+        Route("GET", rates.PATH, rates.ModelRates(door.authenticator, partial(_listings, office))),
+    ]
+
+
+def free(door: Door, readiness: Readiness, metrics_token: str | None) -> Sequence[Route]:
+    """Return the routes that cost nothing and need no key."""
+    handlers: dict[str, Handler] = {
+        "/": home,
+        **dict.fromkeys(_ALIVE, alive),
+        **dict.fromkeys(_READY, readiness),
+        "/metrics": Metrics(door.authenticator, metrics_token),
+        "/openapi.json": openapi,
+        **{path: docs.asset(path) for path in docs.ASSETS},
+        "/version": version,
+    }
+    return [Route("GET", path, handler) for path, handler in handlers.items()]
+
+
+def _listings(office: Office, caller: Principal) -> list[Listing]:
+    """Return what the models a caller may use cost, in the order to list them."""
+    if office.money is None:
+        return []
+    pricing, terms, now = office.money.pricing, office.relaying.terms, office.clock.now()
+    asked = ((model.id, terms(model.id)) for model in office.relaying.offered(caller))
+    found = (
+        (name, pricing.listing(priced_as, at=now, free=is_free))
+        for name, (priced_as, is_free) in asked
+    )
+    return [
+        msgspec.structs.replace(listing, model=name)
+        for name, listing in found
+        if listing is not None
+    ]
