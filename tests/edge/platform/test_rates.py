@@ -1,11 +1,15 @@
 """What models cost, as everybody with a key may read it."""
 
+from typing import Any
+
 from meterway.auth.types import Principal
 from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
 from meterway.catalog.tariffs import PPM, Kind, Origin, Price, Rates, Tariff, Tier
-from meterway.edge.platform.rates import PATH, ModelRates
-from meterway.edge.server import Route, Server
+from meterway.edge.http import InFlight
+from meterway.edge.platform.envelope import Door, Unpaced
+from meterway.edge.platform.rates import PATH, routes
+from meterway.edge.server import Server
 from meterway.kit.ids import CallIds
 from meterway.metering.quotes import Pricing
 from tests.fakes.http_server import Answer, serving
@@ -56,9 +60,10 @@ def _listed(caller):
 
 
 async def ask(key: str | None = "sk-one") -> Answer:
-    routes = [Route("GET", PATH, ModelRates(OneKey(), _listed))]  # type: ignore[arg-type]  # a fake of two methods
+    keys: Any = OneKey()
+    door = Door(authenticator=keys, in_flight=InFlight(1), pace=Unpaced())
     head = f"GET {PATH} HTTP/1.1\r\n" + (f"authorization: Bearer {key}\r\n" if key else "")
-    async with serving(Server(routes, CallIds(0))) as server:
+    async with serving(Server(routes(door, _listed), CallIds(0))) as server:
         client = await server.connect()
         return await client.ask(f"{head}\r\n".encode())
 

@@ -6,40 +6,37 @@ which the price holds, and its source.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-from meterway.auth.service import Authenticator
 from meterway.auth.types import Principal
 from meterway.catalog.listing import factor, factors, in_dollars
-from meterway.edge.credentials import caller_of
-from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
-from meterway.kit import json
+from meterway.edge.http import Receive, Scope, Send
+from meterway.edge.platform.envelope import ANY_KEY, Door, admitted, answer
+from meterway.edge.server import Route
+from meterway.kit.moments import shown
 from meterway.metering.quotes import Listing
 
 PATH: Final = "/api/v1/pay/model-rates"
 Listed: TypeAlias = Callable[[Principal], Sequence[Listing]]
 
 
-class ModelRates:
-    """Serves the list; `listed` returns the prices of a caller's models in the order to list."""
+def routes(door: Door, listed: Listed) -> Sequence[Route]:
+    """Return the route of rates; `listed` gives the prices of a caller's models in their order."""
+    return [Route("GET", PATH, ModelRates(door, listed))]
 
-    def __init__(self, authenticator: Authenticator, listed: Listed) -> None:
-        self._authenticator = authenticator
+
+class ModelRates:
+    """The ASGI handler of the list."""
+
+    def __init__(self, door: Door, listed: Listed) -> None:
+        self._door = door
         self._listed = listed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         del receive
-        caller = await caller_of(scope, self._authenticator)
-        rates = [_facts(listing) for listing in self._listed(caller)]
-        await _answer(scope, send, rates)
-
-
-async def _answer(scope: Scope, send: Send, data: Any) -> None:
-    body = json.encode({"statusCode": 200, "message": "OK", "data": data})
-    headers = [*request_of(scope).head, JSON_TYPE, (b"cache-control", b"no-store")]
-    await send_reply(send, 200, headers, body)
+        caller = await admitted(scope, self._door, ANY_KEY)
+        await answer(scope, send, [_facts(listing) for listing in self._listed(caller)])
 
 
 def _facts(listing: Listing) -> dict[str, Any]:
@@ -51,11 +48,6 @@ def _facts(listing: Listing) -> dict[str, Any]:
         "multiplier": factor(listing.multiplier),
         "tier_multipliers": factors(listing.tiers),
         "billing_multipliers": factors(listing.billing),
-        "effective_at": _moment(price.effective_at) if price.id else None,
+        "effective_at": shown(price.effective_at) if price.id else None,
         "source": price.source,
     }
-
-
-def _moment(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
