@@ -91,7 +91,7 @@ def platform(door: Door, office: Office) -> Sequence[Route]:
         *receipts.routes(door, receipt_desk),
         *usage.routes(door, usage_desk),
         *billing.routes(door, billing_desk),
-        Route("GET", rates.PATH, rates.ModelRates(door.authenticator, partial(_listings, office))),
+        *rates.routes(door, partial(_listings, office)),
     ]
 
 
@@ -116,11 +116,7 @@ def _listings(office: Office, caller: Principal) -> list[Listing]:
     pricing, terms, now = office.money.pricing, office.relaying.terms, office.clock.now()
     asked = ((model.id, terms(model.id)) for model in office.relaying.offered(caller))
     found = (
-        (name, pricing.listing(priced_as, at=now, free=is_free))
+        pricing.listing(priced_as, at=now, free=is_free, shown_as=name)
         for name, (priced_as, is_free) in asked
     )
-    return [
-        msgspec.structs.replace(listing, model=name)
-        for name, listing in found
-        if listing is not None
-    ]
+    return [listing for listing in found if listing is not None]
