@@ -22,6 +22,7 @@ from meterway.kit.ids import CallIds
 from meterway.ledger.books.types import Pots
 from meterway.ledger.charges.types import AttemptCost, Receipt
 from meterway.limits.types import Kind
+from meterway.processes.office import Office
 from meterway.protocols.usage import Usage, UsageSource
 from tests.factories.users import new_user
 from tests.fakes.clock import FakeClock
@@ -257,12 +258,15 @@ def _routes(engine: Any, clock: FakeClock, ledger: FakeLedger, door: Door) -> li
 
 
 @asynccontextmanager
-async def open_platform(engine) -> AsyncIterator[Platform]:
-    """Serve all endpoints of the platform that need a key, for Ann and for Bob."""
+async def open_platform(engine, *, real: bool = False) -> AsyncIterator[Platform]:
+    """Serve all endpoints that need a key, for Ann and for Bob; `real` with the ledger itself."""
     clock, ledger, pace = FakeClock(), FakeLedger(), FakePace()
     auth = Authenticator(engine, PEPPER, clock)
     door = Door(authenticator=auth, in_flight=InFlight(10_000_000), pace=pace)
-    routes = _routes(engine, clock, ledger, door)
+    office = Office(engine, clock, PEPPER, UNITS)
+    routes = (
+        list(office.routes(door, lambda: MODELS)) if real else _routes(engine, clock, ledger, door)
+    )
     async with serving(Server(routes, CallIds(0))) as server:
         platform = Platform(engine, clock, auth, ledger, pace, routes, server)
         platform.ann = await platform.new_person()

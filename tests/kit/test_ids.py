@@ -54,3 +54,8 @@ def test_a_call_id_comes_back_from_its_public_form():
 )
 def test_what_names_no_call_is_none(text):
     assert call_id_of(text) is None
+
+
+def test_the_first_id_of_any_moment_fits_a_row():
+    assert first_id(-1e12) == 0
+    assert first_id(1e12) == (1 << 63) - 1

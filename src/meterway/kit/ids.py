@@ -65,7 +65,8 @@ def request_id(call_id: int) -> str:
 
 def first_id(at: float) -> int:
     """Return the least call id of a moment, in seconds since the epoch, or later."""
-    return max(0, round(at * 1000) - _EPOCH_MS) << (_NODE_BITS + _SEQUENCE_BITS)
+    least = max(0, round(at * 1000) - _EPOCH_MS) << (_NODE_BITS + _SEQUENCE_BITS)
+    return min(least, _LARGEST)  # after the year 2094 there are none
 
 
 def moment(call_id: int) -> float:

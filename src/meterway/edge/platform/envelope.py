@@ -49,13 +49,6 @@ class Pace(Protocol):
         """Count one more request of the user. Raises an error of status 429 where too many."""
 
 
-class Unpaced:
-    """A pace that admits everything."""
-
-    async def keep(self, kind: Kind, user_id: int, /) -> None:
-        """Admit it."""
-
-
 class Door(msgspec.Struct, frozen=True, kw_only=True):
     """What admits a request to the platform's endpoints, and sees its work to the end."""
 

@@ -10,7 +10,14 @@ from meterway import __version__
 from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
 
 _FOLDER = files("meterway.edge.platform") / "description"
-_FRAGMENTS = ("chat.json", "messages.json", "models.json", "keys.json", "platform.json")
+_FRAGMENTS = (
+    "chat.json",
+    "messages.json",
+    "models.json",
+    "keys.json",
+    "account.json",
+    "platform.json",
+)
 
 
 @cache
