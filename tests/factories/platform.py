@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from meterway.processes.office import Office
 
 from meterway.auth.service import Authenticator
 from meterway.catalog.types import Model
@@ -22,7 +23,6 @@ from meterway.kit.ids import CallIds
 from meterway.ledger.books.types import Pots
 from meterway.ledger.charges.types import AttemptCost, Receipt
 from meterway.limits.types import Kind
-from meterway.processes.office import Office
 from meterway.protocols.usage import Usage, UsageSource
 from tests.factories.users import new_user
 from tests.fakes.clock import FakeClock

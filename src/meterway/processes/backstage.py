@@ -10,7 +10,8 @@ import structlog
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from meterway.db.engine import open_engine, reading
+from meterway.db.engine import open_engine, reading, transaction
+from meterway.idempotency import service as idempotency
 from meterway.keys import service as keys
 from meterway.kit import metrics
 from meterway.kit.clock import Clock, SystemClock
@@ -24,7 +25,7 @@ _log = structlog.get_logger()
 _PAUSE = 0.2  # seconds between two turns: each costs milliseconds, however few calls it posts
 _SHORTEST = 0.01
 _FAILING = 1.0
-_INVARIANTS = 60.0
+_CHORES = 60.0
 
 
 def run_backstage(settings: Settings) -> None:
@@ -65,15 +66,16 @@ class Backstage:
         self._engine = engine
         self._clock = clock
         self._settler = settler
-        self._look_at = clock.monotonic()
+        self._due = {work: clock.monotonic() for work in (self._look, self._purge)}
         self._failing = False
 
     async def turn(self) -> float:
         """Do what is due; return the seconds to wait before the next turn."""
         posted = await self._told(self._post)
-        if self._clock.monotonic() >= self._look_at:
-            self._look_at = self._clock.monotonic() + _INVARIANTS
-            await self._told(self._look)
+        for work, due in self._due.items():
+            if self._clock.monotonic() >= due:
+                self._due[work] = self._clock.monotonic() + _CHORES
+                await self._told(work)
         if posted is None:
             return _FAILING
         return 0.0 if self._settler.is_behind else _PAUSE
@@ -104,6 +106,11 @@ class Backstage:
         for what in broken:
             _log.error("ledger.broken", what=what)
         return len(broken)
+
+    async def _purge(self) -> int:
+        """Forget the replies to repeated requests whose day is over."""
+        async with transaction(self._engine) as tx:
+            return await idempotency.purge(tx, self._clock.now())
 
     async def _told(self, work: Callable[[], Awaitable[int]]) -> int | None:
         try:

@@ -29,6 +29,7 @@ from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets import service as budgets
 from meterway.limits.service import Limiter, Pace, Policy, open_counts
 from meterway.processes import routes
+from meterway.processes.fates import fate_of
 from meterway.processes.limiting import tier_limits
 from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
@@ -64,7 +65,8 @@ class Gateway:
         self._authenticator = Authenticator(self._engine, pepper, clock, size=settings.key_cache)
         self._watcher = self._watching(settings, clock)
         box = partial(_box, settings.secret_path)
-        self._keeper = Keeper(self._engine, clock, box, random_text(_PROCESS_NAME))
+        name = random_text(_PROCESS_NAME) if self._money is None else self._money.name
+        self._keeper = Keeper(self._engine, clock, box, name)
         self._door = Door(
             authenticator=self._authenticator,
             in_flight=self._in_flight,
@@ -103,7 +105,8 @@ class Gateway:
             drain_seconds=settings.drain,
             keep_alive_seconds=settings.keep_alive,
         )
-        once = Idempotence(desk=desk, keeper=self._keeper, fate_of=idempotency.never_free)
+        told = idempotency.never_free if self._money is None else fate_of
+        once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
         return [
             *routes.paid(desk, once, self._relaying, self._counter),
             *routes.platform(self._door, office),

@@ -31,8 +31,9 @@ _SUFFIX = 8
 class Money:
     """Prices, journal and purse of one worker's life, each there as soon as it can be.
 
-    A worker starts while the disk is full or the database is down, refuses what it cannot do,
-    and mends by itself. Here it stands for journal and purse, as `relay.billing` wants them.
+    `name` is the journal's, and no other process ever has it. A worker starts while the disk is
+    full or the database is down, refuses what it cannot do, and mends by itself. Here it stands
+    for journal and purse, as `relay.billing` wants them.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker has
@@ -52,7 +53,7 @@ class Money:
         self._clock = clock
         self._folder = folder
         self._board = Board(board)
-        self._name = f"{process}-{random_text(_SUFFIX)}"
+        self.name = f"{process}-{random_text(_SUFFIX)}"
         self._workers = workers
         self._journal: Journal | None = None
         self._purse: Purse | None = None
@@ -75,7 +76,7 @@ class Money:
 
     def _opened(self) -> Journal:
         if self._journal is None:
-            self._journal = Journal.open(self._folder, self._name)
+            self._journal = Journal.open(self._folder, self.name)
         return self._journal
 
     def write(self, record: bytes) -> None:
@@ -135,7 +136,7 @@ class Money:
         self._opened()
         place = await asyncio.to_thread(journals.place_of, self._folder)
         async with transaction(self._engine) as tx:
-            number = await journals.register(tx, self._name, place, self._clock.now())
+            number = await journals.register(tx, self.name, place, self._clock.now())
         purse = Purse(self._engine, number, self._clock, self._board, workers=self._workers)
         self._purse = purse
         self._tasks.spawn(purse.run(), name="purse.run")

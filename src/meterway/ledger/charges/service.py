@@ -132,6 +132,11 @@ async def receipt(connection: AsyncConnection, user_id: int, call_id: int) -> Ch
     return found[0] if found else None
 
 
+async def is_posted(connection: AsyncConnection, call_id: int) -> bool:
+    """Say whether a call, whoever's, has been charged."""
+    return bool(await store.some(connection, (charges.c.call_id == call_id,), 1))
+
+
 async def page(
     connection: AsyncConnection,
     user_id: int,
