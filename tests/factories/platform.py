@@ -20,7 +20,9 @@ from meterway.keys import service
 from meterway.keys.types import NewKey
 from meterway.kit.errors import MeterwayError
 from meterway.kit.ids import CallIds
+from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Pots
+from meterway.ledger.charges import service as charges
 from meterway.ledger.charges.types import AttemptCost, Receipt
 from meterway.limits.types import Kind
 from meterway.protocols.usage import Usage, UsageSource
@@ -110,6 +112,15 @@ class FakeLedger:
 
     async def pots(self, connection, user_ids):
         return {one: self.of_users[one] for one in user_ids if one in self.of_users}
+
+
+class RealLedger:
+    """The ledger itself."""
+
+    receipt = staticmethod(charges.receipt)
+    page = staticmethod(charges.page)
+    summary = staticmethod(charges.summary)
+    pots = staticmethod(books.pots)
 
 
 class TooFastError(MeterwayError):
@@ -223,7 +234,9 @@ async def _chunks(reader) -> bytes:
     return body
 
 
-def _routes(engine: Any, clock: FakeClock, ledger: FakeLedger, door: Door) -> list[Route]:
+def _routes(
+    engine: Any, clock: FakeClock, ledger: "FakeLedger | RealLedger", door: Door
+) -> list[Route]:
     key_desk = keys.KeyDesk(
         engine=engine,
         clock=clock,
@@ -263,10 +276,7 @@ async def open_platform(engine, *, real: bool = False) -> AsyncIterator[Platform
     clock, ledger, pace = FakeClock(), FakeLedger(), FakePace()
     auth = Authenticator(engine, PEPPER, clock)
     door = Door(authenticator=auth, in_flight=InFlight(10_000_000), pace=pace)
-    office = Office(engine, clock, PEPPER, UNITS)
-    routes = (
-        list(office.routes(door, lambda: MODELS)) if real else _routes(engine, clock, ledger, door)
-    )
+    routes = _routes(engine, clock, RealLedger() if real else ledger, door)
     async with serving(Server(routes, CallIds(0))) as server:
         platform = Platform(engine, clock, auth, ledger, pace, routes, server)
         platform.ann = await platform.new_person()
