@@ -76,7 +76,7 @@ class Gateway:
             engine=self._engine,
             clock=clock,
             pepper=pepper,
-            settings=settings,
+            units_per_usd=settings.units_per_usd,
             relaying=self._relaying,
             money=self._money,
         )

@@ -29,7 +29,6 @@ from meterway.processes.relaying import Relaying
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.relay.counting import InputCounter
-from meterway.settings import Settings
 from meterway.tokens.service import TokenCounter
 
 _ALIVE = ("/health", "/healthz", "/livez")
@@ -42,7 +41,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     engine: AsyncEngine
     clock: Clock
     pepper: bytes
-    settings: Settings
+    units_per_usd: int
     relaying: Relaying
     money: Money | None
 
@@ -65,7 +64,7 @@ def paid(
 
 def platform(door: Door, office: Office) -> Sequence[Route]:
     """Return the routes of keys, account, receipts, usage and rates."""
-    engine, units = office.engine, office.settings.units_per_usd
+    engine, units = office.engine, office.units_per_usd
     key_desk = keys.KeyDesk(
         engine=engine,
         clock=office.clock,
