@@ -65,7 +65,8 @@ def paid(
 
 def platform(door: Door, office: Office) -> Sequence[Route]:
     """Return the routes of keys, account, receipts, usage and rates."""
-    engine, units = office.engine, office.settings.units_per_usd
+    engine, settings = office.engine, office.settings
+    units = settings.units_per_usd
     key_desk = keys.KeyDesk(
         engine=engine,
         clock=office.clock,

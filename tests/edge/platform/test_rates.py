@@ -7,11 +7,12 @@ from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
 from meterway.catalog.tariffs import PPM, Kind, Origin, Price, Rates, Tariff, Tier
 from meterway.edge.http import InFlight
-from meterway.edge.platform.envelope import Door, Unpaced
+from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.rates import PATH, routes
 from meterway.edge.server import Server
 from meterway.kit.ids import CallIds
 from meterway.metering.quotes import Pricing
+from tests.factories.platform import FakePace
 from tests.fakes.http_server import Answer, serving
 
 USD = 10**9
@@ -61,7 +62,7 @@ def _listed(caller):
 
 async def ask(key: str | None = "sk-one") -> Answer:
     keys: Any = OneKey()
-    door = Door(authenticator=keys, in_flight=InFlight(1), pace=Unpaced())
+    door = Door(authenticator=keys, in_flight=InFlight(1), pace=FakePace())
     head = f"GET {PATH} HTTP/1.1\r\n" + (f"authorization: Bearer {key}\r\n" if key else "")
     async with serving(Server(routes(door, _listed), CallIds(0))) as server:
         client = await server.connect()
