@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from meterway.processes.office import Office
 
 from meterway.auth.service import Authenticator
 from meterway.catalog.types import Model
