@@ -75,6 +75,8 @@ def test_the_sandbox_stands_in_until_there_is_a_channel_and_never_again(new_gate
 
 
 def test_credentials_can_be_opened_after_the_secret_was_rotated(gateway):
+    for model in ("ours-1", "ours-2"):
+        gateway.run("price", "set", model, "--free")
     with vendor("one") as first, vendor("two") as second:
         add_channel(gateway, "first", first.base, "sk-vendor-1", "--models", "ours-1=theirs")
         wait_for(lambda: gateway.chat("ours-1").status == 200, "the first channel", SOON)
