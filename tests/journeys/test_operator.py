@@ -75,14 +75,14 @@ def test_the_sandbox_stands_in_until_there_is_a_channel_and_never_again(new_gate
 
 
 def test_credentials_can_be_opened_after_the_secret_was_rotated(gateway):
-    for model in ("ours-1", "ours-2"):
-        gateway.run("price", "set", model, "--free")
     with vendor("one") as first, vendor("two") as second:
         add_channel(gateway, "first", first.base, "sk-vendor-1", "--models", "ours-1=theirs")
+        gateway.run("price", "set", "ours-1", "--free")
         wait_for(lambda: gateway.chat("ours-1").status == 200, "the first channel", SOON)
 
         answer = gateway.run("secret", "rotate")
         add_channel(gateway, "second", second.base, "sk-vendor-2", "--models", "ours-2=theirs")
+        gateway.run("price", "set", "ours-2", "--free")
         wait_for(lambda: gateway.chat("ours-2").status == 200, "the second channel", SOON)
 
         assert answer == {"resealed": 1}
