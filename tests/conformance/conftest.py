@@ -46,9 +46,8 @@ def front(new_gateway: Callable[..., Gateway], back: Gateway) -> Gateway:
         ("chat", "openai-compatible", f"{back.base}/v1"),
         ("messages", "anthropic-compatible", back.base),
     ):
-        offered = ",".join(f"{name}:{model}={model}" for model in models)
-        where = ("--provider", provider, "--name", name, "--base-url", base)
-        made.run("channel", "add", *where, "--api-key", back.key, "--models", offered)
+        where = ("--provider", provider, "--name", name, "--base-url", base, "--prefix", name)
+        made.run("channel", "add", *where, "--api-key", back.key, "--models", ",".join(models))
     return made.start()
 
 
@@ -57,4 +56,4 @@ def way(request, back: Gateway) -> Way:
     """Each way in turn."""
     if request.param == "straight":
         return Way("straight", back)
-    return Way(request.param, request.getfixturevalue("front"), f"{request.param}:")
+    return Way(request.param, request.getfixturevalue("front"), f"{request.param}/")

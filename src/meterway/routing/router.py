@@ -193,8 +193,11 @@ class Router:
         return model
 
     def _is_free(self, model: str, targets: Sequence[_Target]) -> bool:
+        bare = [_without_prefix(target.channel, model) for target in targets]
+        if bare and all(name.startswith("sandbox/") for name in bare):
+            return True  # wherever it is: another gateway's costs nothing either
         if any(target.channel is self._stand_in for target in targets):
-            return model.startswith("sandbox/") or not self._priced(model)
+            return not self._priced(model)
         return bool(targets) and all(target.channel.provider.local for target in targets)
 
     def _offering(self, model: str) -> list[_Target]:

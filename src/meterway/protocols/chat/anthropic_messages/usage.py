@@ -13,6 +13,7 @@ from meterway.protocols.usage import Usage
 
 _TIERS = {"standard": "default", "standard_only": "default"}
 _USUAL = frozenset({"auto", "default", "standard", "global", "not_available"})
+_PLACE = "us"
 _WIRE_TIERS = {"default": "standard", "priority": "priority", "batch": "batch"}
 
 
@@ -157,12 +158,14 @@ def decode_tier(tier: str | None) -> str | None:
 def service_of(tier: str | None, speed: str | None, geo: str | None) -> str | None:
     """Return in one word all that changes the price: tier, speed and place, as "fast_us".
 
-    What is as usual adds nothing: of such a call it is the tier alone, "default" or None. Sources:
+    What is as usual adds nothing: of such a call it is the tier alone, "default" or None. A place
+    nobody knows costs what the known one does; if there is none, its vendor says so. Sources:
     https://platform.claude.com/docs/en/build-with-claude/fast-mode and
     https://platform.claude.com/docs/en/manage-claude/data-residency
     """
     known = decode_tier(tier)
-    words = (known, speed, geo)
+    place = _PLACE if geo and geo not in _USUAL else None
+    words = (known, speed, place)
     return "_".join(word for word in words if word and word not in _USUAL) or known
 
 
