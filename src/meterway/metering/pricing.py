@@ -28,9 +28,10 @@ def price(
         counts = [max(count, 0) for count in counts]
     steps = rates.steps
     step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
-    factor = PPM if service is None else factor_of(rates, service)
     total = sum(map(mul, counts, step.flat), rates.request * PPM)
-    return rounded(total, factor, multipliers)
+    if service is None and not multipliers:  # the usual call, without the steps it does not need
+        return min((2 * total + PPM) // (2 * PPM), MOST)
+    return rounded(total, factor_of(rates, service), multipliers)
 
 
 def step_of(rates: Resolved, read: int) -> Step:

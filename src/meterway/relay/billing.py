@@ -1,10 +1,12 @@
 """The money of a call: its price is quoted, its worst case held, its charge journalled."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
+from meterway.catalog.types import Model
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.types import Budget, BudgetKind
 from meterway.ledger.charges.records import encode_record
@@ -19,6 +21,7 @@ from meterway.relay.record import CallRecord
 from meterway.routing.router import ModelNotFoundError, Terms
 
 _NO_USAGE = Usage()
+_MODELS_KEPT = 4096
 
 
 class Taken(Protocol):
@@ -74,6 +77,7 @@ class Billing:
         self._pricing = pricing
         self._purse = purse
         self._terms = terms
+        self._models: dict[str, Model | None] = {}
         self.journal = journal
 
     async def open(self, call: Call, caller: Principal, record: CallRecord) -> "Tab":
@@ -88,7 +92,7 @@ class Billing:
         if quote is None:
             raise ModelNotFoundError(facts.model)
         factor_of(quote.rates, facts.service_tier)  # refuses what has no price
-        budgets = _budgets(caller)
+        budgets = _budgets(caller.user_id, caller.key_id, caller.postpaid, caller.capped)
         most = self._most(call, quote, name) if budgets else 0
         self.journal.reserve()
         try:
@@ -100,15 +104,31 @@ class Billing:
             raise
         return Tab(self, quote, facts.service_tier, taken, postpaid=caller.postpaid)
 
-    def cost(self, record: CallRecord, usage: Usage, service: str | None) -> Nanos:
-        """Return what the answering upstream charges us, as far as its list price is known."""
+    def cost(self, record: CallRecord, usage: Usage, asked: Quote, service: str | None) -> Nanos:
+        """Return what the answering upstream charges us, as far as its list price is known.
+
+        `asked` is what the call itself was priced by.
+        """
         last = record.attempts[-1]
         if last.free:
             return 0
         quote = self._pricing.quote(last.model, at=record.began)
         if quote is None:
             return 0
+        if quote.rates is asked.rates and not asked.factors:
+            return record.price  # the usual case: one price for both, and nothing multiplied
         return price(usage, quote.rates, (), service if service in quote.rates.services else None)
+
+    def _known(self, name: str) -> Model | None:
+        """Return what the catalogue knows of a model; looked up once for all its calls."""
+        models = self._models
+        try:
+            return models[name]
+        except KeyError:
+            if len(models) >= _MODELS_KEPT:  # callers choose the names
+                models.clear()
+            found = models[name] = self._catalog.find(name)
+            return found
 
     def _most(self, call: Call, quote: Quote, name: str) -> Nanos:
         facts = call.facts
@@ -116,7 +136,7 @@ class Billing:
             sizes_of(call.body),
             quote.rates,
             quote.factors,
-            model=self._catalog.find(name),
+            model=self._known(name),
             max_tokens=facts.max_tokens,
             choices=facts.choices,
             service=facts.service_tier,
@@ -159,7 +179,7 @@ class Tab:
         service = service_of(rates, self._service, record.service_tier)
         record.price = amount = price(usage, rates, self._quote.factors, service)
         takes, overrun = ((), 0) if self._taken is None else self._taken.close(amount)
-        cost = self._billing.cost(record, usage, service)
+        cost = self._billing.cost(record, usage, self._quote, service)
         return Record(
             call_id=record.call_id,
             user_id=record.user_id,
@@ -205,7 +225,13 @@ class Tab:
         )
 
 
-def _budgets(caller: Principal) -> tuple[Budget, ...]:
-    """Return what `caller`'s calls are paid from, and what else may run out with them."""
-    key = (Budget(BudgetKind.KEY, caller.key_id),) if caller.capped else ()
-    return key if caller.postpaid else (Budget(BudgetKind.WALLET, caller.user_id), *key)
+@lru_cache(maxsize=10_000)
+def _budgets(
+    user_id: int,
+    key_id: int,
+    postpaid: bool,  # noqa: FBT001 - positional for a cheap cache key
+    capped: bool,  # noqa: FBT001 - same
+) -> tuple[Budget, ...]:
+    """Return what a caller's calls are paid from, and what else may run out with them."""
+    key = (Budget(BudgetKind.KEY, key_id),) if capped else ()
+    return key if postpaid else (Budget(BudgetKind.WALLET, user_id), *key)
