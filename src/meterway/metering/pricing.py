@@ -28,7 +28,7 @@ def price(
         counts = [max(count, 0) for count in counts]
     steps = rates.steps
     step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
-    total = sum(map(mul, counts, step.flat), rates.request * PPM)
+    total: int = sum(map(mul, counts, step.flat), rates.request * PPM)
     if service is None and not multipliers:  # the usual call, without the steps it does not need
         return min((2 * total + PPM) // (2 * PPM), MOST)
     return rounded(total, factor_of(rates, service), multipliers)
