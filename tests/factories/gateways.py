@@ -128,7 +128,7 @@ class Gateway:
     def get(self, path: str) -> Answer | None:
         """Ask for a path that needs no key; None while nobody answers."""
         try:
-            return self._send("GET", path, {})
+            return self.send("GET", path, {})
         except OSError:
             return None
 
@@ -136,11 +136,12 @@ class Gateway:
         """Make a call in OpenAI's dialect, with the first key unless told otherwise."""
         body = {"model": model, "messages": [{"role": "user", "content": text}]}
         headers = {"authorization": f"Bearer {key or self.key}"}
-        return self._send("POST", "/v1/chat/completions", headers, json.dumps(body))
+        return self.send("POST", "/v1/chat/completions", headers, json.dumps(body))
 
-    def _send(
+    def send(
         self, method: str, path: str, headers: dict[str, str], body: str | None = None
     ) -> Answer:
+        """Make one request on a connection of its own."""
         address = self.base.removeprefix("http://")
         with closing(HTTPConnection(address, timeout=_DEADLINE)) as connection:
             connection.request(method, path, body, headers)
