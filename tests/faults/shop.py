@@ -99,10 +99,10 @@ class Shop:
         """Return the bytes of one call; OpenAI's and Anthropic's chat take the same body."""
         ask = {"model": model, "max_tokens": 64, "stream": stream}
         body = json.dumps(ask | {"messages": [{"role": "user", "content": "Say it again"}]})
+        version = "" if path.endswith("completions") else "anthropic-version: 2023-06-01\r\n"
         return (
             f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key or self.key}\r\n"
-            f"anthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+            f"{version}content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
         ).encode()
 
     def receipt(self, call_id: int) -> dict[str, Any]:
