@@ -18,7 +18,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from meterway.bench import processes
 from meterway.cli import main
@@ -94,11 +94,22 @@ class Gateway:
         with ThreadPoolExecutor(1) as pool:  # the caller's thread may run an event loop
             return pool.submit(self._run, *arguments).result()
 
+    def refused(self, *arguments: str) -> int:
+        """Run a command that must fail of something expected; return its exit code."""
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(self._invoke, *arguments).result()
+        assert done.exit_code, done.output
+        assert isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code
+
     def _run(self, *arguments: str) -> Any:
-        emptied = dict.fromkeys(os.environ.keys() - self._environ.keys())
-        done = CliRunner().invoke(main, [*arguments, "--json"], env={**emptied, **self._environ})
+        done = self._invoke(*arguments)
         assert done.exit_code == 0, (done.output, done.exception)
         return json.loads(done.stdout)
+
+    def _invoke(self, *arguments: str) -> Result:
+        emptied = dict.fromkeys(os.environ.keys() - self._environ.keys())
+        return CliRunner().invoke(main, [*arguments, "--json"], env={**emptied, **self._environ})
 
     def start(self) -> "Gateway":
         """Serve on a free port; return once calls are answered."""

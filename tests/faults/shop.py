@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import text
 
@@ -50,6 +50,13 @@ class Shop:
         for model in (MODEL, SLOW):
             self.offer(model)
         self.key = self.new_buyer(dollars)
+
+    @classmethod
+    def of(cls, gateway: Gateway, key: str) -> Self:
+        """Return the shop that a gateway is already, with a customer of it."""
+        shop = cls.__new__(cls)
+        shop.gateway, shop.key, shop._url, shop._buyers = gateway, key, None, 0
+        return shop
 
     def offer(self, model: str) -> None:
         """Set a price for a model."""
@@ -211,6 +218,19 @@ class Shop:
         """Replay the books; fail on any break."""
         answer = self.gateway.run("ledger", "verify")
         assert answer["breaks"] == [], answer
+
+
+def ended(crowd: list[Sold]) -> int:
+    """Count the replies whose last byte arrived."""
+    return sum(len(sold.ended) for sold in crowd)
+
+
+async def until_ended(crowd: list[Sold], more: int) -> None:
+    """Wait until the crowd's replies that ended are `more` than now."""
+    goal = ended(crowd) + more
+    async with asyncio.timeout(_DEADLINE):
+        while ended(crowd) < goal:  # noqa: ASYNC110 - customers have no event for it
+            await asyncio.sleep(0.005)
 
 
 async def _read(reader: asyncio.StreamReader, sold: Sold) -> int:

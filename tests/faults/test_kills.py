@@ -6,25 +6,13 @@ import signal
 
 from tests.factories.gateways import wait_for
 from tests.faults.conftest import SHORT
-from tests.faults.shop import Shop, Sold
+from tests.faults.shop import Shop, Sold, until_ended
 
 _ROUNDS = 4 if SHORT else 20
 _BUYERS = 8
 _DOLLARS = "100"
 _NANOS = 100 * 10**9
 _ROLES = ("worker", "backstage", "parent", "worker", "counter")
-
-
-def _ended(crowd: list[Sold]) -> int:
-    return sum(len(sold.ended) for sold in crowd)
-
-
-async def _until(crowd: list[Sold], more: int) -> None:
-    """Wait until the crowd's replies that ended are `more` than now."""
-    goal = _ended(crowd) + more
-    async with asyncio.timeout(60):
-        while _ended(crowd) < goal:  # noqa: ASYNC110 - customers have no event for it
-            await asyncio.sleep(0.005)
 
 
 def _assert_books(shop: Shop, crowds: list[list[Sold]]) -> None:
@@ -55,12 +43,12 @@ async def test_every_reply_that_ended_is_charged_once_whoever_is_killed(open_sho
         victim = _ROLES[round_] if round_ < len(_ROLES) else chance.choice(_ROLES)
         async with shop.crowd(_BUYERS) as crowd:
             crowds.append(crowd)
-            await _until(crowd, chance.randrange(1, 60))
+            await until_ended(crowd, chance.randrange(1, 60))
             if victim == "parent":
                 shop.gateway.crash()
             else:
                 shop.kill(victim, chance)
-                await _until(crowd, chance.randrange(1, 20))
+                await until_ended(crowd, chance.randrange(1, 20))
         if victim == "parent":
             await asyncio.to_thread(shop.gateway.start)
 
@@ -79,7 +67,7 @@ async def test_a_worker_stopped_past_everything_keeps_its_lease_and_goes_on(open
     shop = open_shop(_DOLLARS)
     shop.gateway.start()
     async with shop.crowd(_BUYERS) as before:
-        await _until(before, 20)
+        await until_ended(before, 20)
         worker = shop.pids("worker")[0]
         os.kill(worker, signal.SIGSTOP)
         try:
@@ -87,7 +75,7 @@ async def test_a_worker_stopped_past_everything_keeps_its_lease_and_goes_on(open
             leased = shop.leased()
         finally:
             os.kill(worker, signal.SIGCONT)
-        await _until(before, 20)
+        await until_ended(before, 20)
 
     await asyncio.to_thread(wait_for, lambda: shop.leased() == 0, "idle slices to return")
     charged = shop.charged()
