@@ -18,7 +18,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from meterway.bench import processes
 from meterway.cli import main
@@ -94,11 +94,22 @@ class Gateway:
         with ThreadPoolExecutor(1) as pool:  # the caller's thread may run an event loop
             return pool.submit(self._run, *arguments).result()
 
+    def refused(self, *arguments: str) -> int:
+        """Run a command that must fail of something expected; return its exit code."""
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(self._invoke, *arguments).result()
+        assert done.exit_code, done.output
+        assert isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code
+
     def _run(self, *arguments: str) -> Any:
-        emptied = dict.fromkeys(os.environ.keys() - self._environ.keys())
-        done = CliRunner().invoke(main, [*arguments, "--json"], env={**emptied, **self._environ})
+        done = self._invoke(*arguments)
         assert done.exit_code == 0, (done.output, done.exception)
         return json.loads(done.stdout)
+
+    def _invoke(self, *arguments: str) -> Result:
+        emptied = dict.fromkeys(os.environ.keys() - self._environ.keys())
+        return CliRunner().invoke(main, [*arguments, "--json"], env={**emptied, **self._environ})
 
     def start(self) -> "Gateway":
         """Serve on a free port; return once calls are answered."""
@@ -128,7 +139,7 @@ class Gateway:
     def get(self, path: str) -> Answer | None:
         """Ask for a path that needs no key; None while nobody answers."""
         try:
-            return self._send("GET", path, {})
+            return self.send("GET", path, {})
         except OSError:
             return None
 
@@ -136,11 +147,12 @@ class Gateway:
         """Make a call in OpenAI's dialect, with the first key unless told otherwise."""
         body = {"model": model, "messages": [{"role": "user", "content": text}]}
         headers = {"authorization": f"Bearer {key or self.key}"}
-        return self._send("POST", "/v1/chat/completions", headers, json.dumps(body))
+        return self.send("POST", "/v1/chat/completions", headers, json.dumps(body))
 
-    def _send(
+    def send(
         self, method: str, path: str, headers: dict[str, str], body: str | None = None
     ) -> Answer:
+        """Make one request on a connection of its own."""
         address = self.base.removeprefix("http://")
         with closing(HTTPConnection(address, timeout=_DEADLINE)) as connection:
             connection.request(method, path, body, headers)

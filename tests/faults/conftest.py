@@ -36,12 +36,22 @@ def open_shop(tmp_path_factory, installed: Gateway) -> Iterator[Callable[..., Sh
     """Make a shop that was not started, given its customer's dollars and its environment."""
     shops: list[Shop] = []
 
-    def make(dollars: str, **environ: str) -> Shop:
+    def make(dollars: str, url: str | None = None, **environ: str) -> Shop:
         environ = {"METERWAY_LIMITS": _UNLIMITED} | environ
-        gateway = Gateway(tmp_path_factory.mktemp("shop"), **environ).init(installed)
-        shops.append(Shop(gateway, dollars))
+        folder = tmp_path_factory.mktemp("shop")
+        if url is None:
+            gateway = Gateway(folder, **environ).init(installed)
+        else:
+            gateway = Gateway(folder, **environ, DATABASE_URL=url).init()
+        shops.append(Shop(gateway, dollars, url))
         return shops[-1]
 
     yield make
     for shop in shops:
         shop.gateway.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request) -> str | None:
+    """Where the books are: None is the data folder's own file."""
+    return None if request.param == "sqlite" else request.getfixturevalue("empty_postgres")

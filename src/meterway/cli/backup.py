@@ -6,7 +6,9 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import closing, suppress
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -18,8 +20,9 @@ from meterway.cli.installation import is_untouched, locked
 from meterway.cli.moments import shown
 from meterway.db import schema
 from meterway.kit.clock import SystemClock
-from meterway.kit.errors import InvalidRequestError, MeterwayError
+from meterway.kit.errors import InvalidRequestError, MeterwayError, UnavailableError
 from meterway.ledger.journal import layout
+from meterway.ledger.journal import service as journals
 from meterway.settings import DATABASE_NAME, Settings
 
 _MANIFEST, _JOURNALS = "manifest.json", "journals"
@@ -68,11 +71,13 @@ def backup(frame: Frame, archive: Path) -> None:
         raise NotInitialisedError(f"{settings.data} has no database to back up.")
     if archive.exists():
         raise AlreadyInitialisedError(f"{archive} is there already; name a new file.")
-    with tempfile.TemporaryDirectory(dir=archive.absolute().parent) as work:
+    parent = archive.absolute().parent
+    with _telling_of_disks(), tempfile.TemporaryDirectory(dir=parent) as work:
         folder = Path(work) / "backup"
         folder.mkdir()
         _copy_journals(settings.journals, folder / _JOURNALS)
         _copy_database(settings.database_file, folder / DATABASE_NAME)
+        _stand_in(folder)
         _pack(folder, Path(work) / "archive")
         (Path(work) / "archive").replace(archive)
     size = archive.stat().st_size
@@ -93,13 +98,17 @@ def restore(frame: Frame, archive: Path, *, force: bool) -> None:
     """
     settings = frame.settings()
     _require_file(settings)
-    with locked(settings.data), tempfile.TemporaryDirectory(dir=settings.data) as work:
-        _require_stopped(settings.journals)
+    with (
+        _telling_of_disks(),
+        locked(settings.data),
+        tempfile.TemporaryDirectory(dir=settings.data) as work,
+    ):
+        _require_stopped(settings)
         folder = Path(work)
         manifest = _unpack(archive, folder)
         aside = _put_aside(settings, force=force)
+        _move_all(folder / _JOURNALS, settings.journals)
         (folder / DATABASE_NAME).replace(settings.database_file)
-        shutil.move(folder / _JOURNALS, settings.journals)
     facts = {"made_at": manifest.made_at, "aside": None if aside is None else str(aside)}
     text = f"The state of {manifest.made_at} is back; run `meterway ledger verify`."
     frame.say(facts, text if aside is None else f"{text} What was there is in {aside}.")
@@ -113,20 +122,43 @@ def _require_file(settings: Settings) -> None:
         )
 
 
+@contextmanager
+def _telling_of_disks() -> Iterator[None]:
+    """Turn what a disk or the database's file refuses into `UnavailableError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        raise UnavailableError(f"The disk refuses: {reason}.") from error
+    except sqlite3.Error as error:
+        raise UnavailableError(f"The database cannot be copied: {error}.") from error
+
+
 def _copy_journals(source: Path, target: Path) -> None:
     """Copy what workers have written so far, before the database is copied.
 
     What is posted and unlinked meanwhile is in the database then; what is written later is of a
-    later moment. A record cut by the copy fails its checksum.
+    later moment. A record cut by the copy fails its checksum. The other order would copy records
+    whose leases the database does not have yet.
     """
     target.mkdir()
-    for path in sorted(source.rglob("*")):
-        copy = target / path.relative_to(source)
-        with suppress(FileNotFoundError):
-            if path.is_dir():
-                copy.mkdir()
-            else:
-                shutil.copyfile(path, copy)
+    for path in _listed(source):
+        copy = target / path.name
+        if not path.is_dir():
+            shutil.copyfile(path, copy)
+            continue
+        copy.mkdir()
+        for file in _listed(path):
+            with suppress(FileNotFoundError):  # posted and deleted a moment ago
+                shutil.copyfile(file, copy / file.name)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Return what lies in a folder but drafts; nothing where it is deleted by now."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -135,6 +167,20 @@ def _copy_database(source: Path, target: Path) -> None:
         closing(sqlite3.connect(target)) as copy,
     ):
         live.backup(copy)
+
+
+def _stand_in(folder: Path) -> None:
+    """Give an empty folder to each journal that began between the two copies.
+
+    Without one its leases would wait for ever; what they paid since is of a later moment.
+    """
+    known = journals.look(folder / _JOURNALS)
+    if known.place is None:
+        return
+    with closing(sqlite3.connect(folder / DATABASE_NAME)) as copy:
+        query = "SELECT name FROM journals WHERE closed_at IS NULL AND place = ?"
+        for (name,) in copy.execute(query, (known.place,)).fetchall():
+            (folder / _JOURNALS / name).mkdir(exist_ok=True)
 
 
 def _pack(folder: Path, archive: Path) -> None:
@@ -158,7 +204,11 @@ def _unpack(archive: Path, folder: Path) -> _Manifest:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
         manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=_Manifest)
-    except (tarfile.TarError, OSError, EOFError, msgspec.MsgspecError) as error:
+    except FileNotFoundError:
+        raise BrokenBackupError(f"{archive} is no backup: it has no {_MANIFEST}.") from None
+    except (tarfile.TarError, zlib.error, EOFError, msgspec.MsgspecError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's fault, not the archive's
         raise BrokenBackupError(f"{archive} is not a whole backup: {error}.") from None
     for name, digest in manifest.digests.items():
         if not (folder / name).is_file() or _digest(folder / name) != digest:
@@ -176,27 +226,49 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _require_stopped(journals: Path) -> None:
-    """Raise `StillRunningError` while a worker holds its journal."""
-    for folder in journals.glob("*/"):
+def _require_stopped(settings: Settings) -> None:
+    """Raise `StillRunningError` while a worker holds its journal, or anybody the database."""
+    for folder in settings.journals.glob("*/"):
         held = layout.lock(folder)
         if held is None:
-            raise StillRunningError("The gateway runs on this data folder; stop it, then restore.")
+            raise _running()
         layout.unlock(held)
+    if not is_untouched(settings):
+        with closing(sqlite3.connect(settings.database_file, timeout=0)) as database:
+            try:
+                database.execute("PRAGMA locking_mode = EXCLUSIVE")
+                database.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                raise _running() from None
+            except sqlite3.DatabaseError:
+                return  # it is ruined, which may be why it is restored
+
+
+def _running() -> StillRunningError:
+    return StillRunningError("The gateway runs on this data folder; stop it, then restore.")
 
 
 def _put_aside(settings: Settings, *, force: bool) -> Path | None:
     """Move what is there out of the way. Raises `AlreadyInitialisedError` without `force`."""
-    there = [*settings.data.glob(f"{DATABASE_NAME}*"), settings.journals]
-    there = [path for path in there if path.exists()]
-    if not settings.database_file.exists() and not force:
+    files = list(settings.data.glob(f"{DATABASE_NAME}*"))
+    kept = list(settings.journals.iterdir()) if settings.journals.exists() else []
+    if not files and not kept:
         return None
     if not force:
         raise AlreadyInitialisedError(
-            f"{settings.data} has a database; `--force` puts it aside and restores."
+            f"{settings.data} has a database or journals; `--force` puts them aside and restores."
         )
     aside = settings.data / f"before-restore-{os.getpid()}-{int(SystemClock().now())}"
     aside.mkdir(mode=0o700)
-    for path in there:
+    for path in files:
         path.rename(aside / path.name)
+    _move_all(settings.journals, aside / _JOURNALS)
     return aside
+
+
+def _move_all(source: Path, target: Path) -> None:
+    """Move what lies in a folder into another; either may be a disk of its own."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    if source.exists():
+        for path in sorted(source.iterdir()):
+            shutil.move(path, target / path.name)

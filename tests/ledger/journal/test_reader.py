@@ -118,6 +118,10 @@ def test_journal_is_taken_over_when_its_writer_let_go(tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+def test_journal_that_is_gone_is_not_taken_over(tmp_path):
+    assert not JournalReader(tmp_path / "gone").take_over()
+
+
 def test_posted_segments_are_deleted_and_others_stay(tmp_path):
     for number in (2, 3, 4):
         layout.segment_path(tmp_path, number).write_bytes(MAGIC + END_MARK)

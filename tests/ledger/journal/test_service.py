@@ -4,7 +4,7 @@ import pytest
 
 from meterway.db.engine import reading, transaction
 from meterway.ledger.journal import service as journals
-from meterway.ledger.journal.errors import JournalMovedError
+from meterway.ledger.journal.errors import JournalFullError, JournalMovedError
 from meterway.ledger.journal.reader import BEGINNING
 from meterway.ledger.journal.types import Cursor
 
@@ -61,3 +61,12 @@ def test_folder_keeps_its_name(tmp_path):
 
     assert (journals.place_of(tmp_path / "journals"), len(first)) == (first, 20)
     assert journals.place_of(tmp_path / "other") != first
+
+
+def test_folder_that_cannot_be_named_is_told_as_a_passing_fault(tmp_path):
+    (tmp_path / "journals").write_bytes(b"a file")
+
+    with pytest.raises(JournalFullError) as refused:
+        journals.place_of(tmp_path / "journals")
+
+    assert refused.value.retry_after

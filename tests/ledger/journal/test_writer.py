@@ -189,13 +189,29 @@ async def test_writing_goes_on_while_the_disk_works(open_journal, tmp_path):
     assert len(_records(tmp_path / "w")) == 3 * ROOM_OF
 
 
-def test_full_disk_at_the_start_is_told(tmp_path):
-    with pytest.raises(JournalFullError):
-        Journal.open(tmp_path, "w", SEGMENT, Disk(1).allocate)
+@pytest.mark.parametrize("segments", [0, 1])
+def test_full_disk_at_the_start_leaves_nothing_and_recovers_by_itself(tmp_path, segments):
+    disk = Disk(segments)
+    for _ in range(2):
+        with pytest.raises(JournalFullError) as refused:
+            Journal.open(tmp_path, "w", SEGMENT, disk.allocate)
+        assert list(tmp_path.iterdir()) == []
+        assert refused.value.retry_after
 
-    reader = JournalReader(tmp_path / "w")
-    assert reader.take_over()
-    reader.close()
+    disk.segments = 10
+    journal = Journal.open(tmp_path, "w", SEGMENT, disk.allocate)
+    _write(journal, RECORD)
+    journal.close()
+
+    assert _records(tmp_path / "w") == [RECORD]
+
+
+def test_draft_that_was_left_behind_is_no_obstacle(tmp_path):
+    (tmp_path / f".w.{os.getpid()}").mkdir()
+
+    Journal.open(tmp_path, "w", SEGMENT).close()
+
+    assert (tmp_path / "w").exists()
 
 
 def test_every_journal_has_a_name_of_its_own(open_journal, tmp_path):

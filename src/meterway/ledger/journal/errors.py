@@ -7,13 +7,26 @@ MeterwayError
 └── JournalTakenError        there is a journal of that name already
 """
 
+from typing import Self
+
 from meterway.kit.errors import MeterwayError, UnavailableError
+
+_RETRY_AFTER = 5.0
 
 
 class JournalFullError(UnavailableError):
     """The disk has no room for the record of one more call."""
 
     code = "journal_full"
+
+    @classmethod
+    def of(cls, error: OSError) -> Self:
+        """Return what a disk's refusal means to a call."""
+        return cls(
+            f"There is no room to record calls: {error.strerror or error}; free space on the disk "
+            "of the data folder.",
+            retry_after=_RETRY_AFTER,
+        )
 
 
 class JournalMovedError(UnavailableError):

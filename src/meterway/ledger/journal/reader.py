@@ -52,9 +52,13 @@ class JournalReader:
         self.cursor = cursor
 
     def take_over(self) -> bool:
-        """Try to hold the journal for good; False while its worker lives, paused or not."""
+        """Try to hold the journal for good; False while its worker lives, paused or not.
+
+        False as well where it is gone: its worker found no room and took it away.
+        """
         if self._lock is None:
-            self._lock = layout.lock(self.folder)
+            with suppress(FileNotFoundError):
+                self._lock = layout.lock(self.folder)
         return self._lock is not None
 
     def drop_posted(self, cursor: Cursor) -> None:

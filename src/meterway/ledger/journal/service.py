@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.kit.ids import random_text
 from meterway.ledger.journal import store
-from meterway.ledger.journal.errors import JournalMovedError
+from meterway.ledger.journal.errors import JournalFullError, JournalMovedError
 from meterway.ledger.journal.reader import BEGINNING
 from meterway.ledger.journal.types import Cursor, Place, Registered
 
@@ -20,17 +20,27 @@ _PLACE_LENGTH = 20
 def place_of(folder: Path) -> str:
     """Return the name of a folder of journals, made at its first use and kept in it.
 
-    Copies of the folder keep the name: a restored one stands for the lost one.
+    Copies of the folder keep the name: a restored one stands for the lost one. Raises
+    `JournalFullError` where the disk does not give it a name.
     """
     file = folder / _PLACE
-    if not file.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = folder / f".{_PLACE}.{os.getpid()}"
+    try:
+        if not file.exists():
+            _name_place(file)
+        return file.read_text(encoding="ascii")
+    except OSError as error:
+        raise JournalFullError.of(error) from error
+
+
+def _name_place(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f".{_PLACE}.{os.getpid()}")
+    try:
         draft.write_text(random_text(_PLACE_LENGTH), encoding="ascii")
         with suppress(FileExistsError):  # another process was faster
             os.link(draft, file)
-        draft.unlink()
-    return file.read_text(encoding="ascii")
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def look(folder: Path) -> Place:

@@ -3,6 +3,7 @@
 import asyncio
 import mmap
 import os
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from meterway.ledger.journal.errors import JournalFullError, JournalTakenError
 from meterway.ledger.journal.layout import END_MARK, MAGIC, SLOT, START
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
-_RETRY_AFTER = 5.0
 
 Allocate = Callable[[int, int, int], None]
 """Gives a file (descriptor) real blocks from a position on, as `os.posix_fallocate` does."""
@@ -70,23 +70,25 @@ class Journal:
     ) -> "Journal":
         """Make the journal `name` in the folder of all journals.
 
-        It appears under its name with its lock held. Raises `JournalTakenError` and
-        `JournalFullError`.
+        It appears under its name with its lock held; where that fails nothing stays. Raises
+        `JournalTakenError` and `JournalFullError`.
         """
         final, draft = folder / name, folder / f".{name}.{os.getpid()}"
-        try:
-            draft.mkdir(mode=0o700, parents=True)
-            lock = layout.lock(draft)
-        except OSError as error:
-            raise _full(error) from error
-        if lock is None or final.exists():
+        if final.exists():
             raise JournalTakenError(f"There is a journal {name} already.")
+        lock = None
         try:
+            draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = layout.lock(draft)
+            assert lock is not None, "the draft's name is this process's alone"
             draft.rename(final)
             return cls(final, lock, segment_bytes, allocate)
         except OSError as error:
-            layout.unlock(lock)
-            raise _full(error) from error
+            for folder_ in (final, draft):
+                shutil.rmtree(folder_, ignore_errors=True)
+            if lock is not None:
+                layout.unlock(lock)
+            raise JournalFullError.of(error) from error
 
     def __init__(self, folder: Path, lock: int, size: int, allocate: Allocate) -> None:
         if size < START + SLOT + len(END_MARK):
@@ -123,7 +125,7 @@ class Journal:
             try:
                 self._grow(len(self._spares) + 1)
             except OSError as error:
-                raise _full(error) from error
+                raise JournalFullError.of(error) from error
             self._count()
         self._reserved += 1
 
@@ -212,11 +214,3 @@ class Journal:
         """Count how many of the longest records fit, without moving any."""
         self._spare_slots = self._per_segment * len(self._spares)
         self._slots = (self._end - self._position) // SLOT + self._spare_slots
-
-
-def _full(error: OSError) -> JournalFullError:
-    return JournalFullError(
-        f"There is no room to record calls: {error.strerror or error}; free space on the disk "
-        "of the data folder.",
-        retry_after=_RETRY_AFTER,
-    )
