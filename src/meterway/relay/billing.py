@@ -1,11 +1,12 @@
 """The money of a call: its price is quoted, its worst case held, its charge journalled."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
 from meterway.kit.money import Nanos
+from meterway.ledger.budgets.errors import InsufficientBalanceError
 from meterway.ledger.budgets.types import Budget, BudgetKind
 from meterway.ledger.charges.records import encode_record
 from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
@@ -19,6 +20,10 @@ from meterway.relay.record import CallRecord
 from meterway.routing.router import ModelNotFoundError, Terms
 
 _NO_USAGE = Usage()
+_SHORT_SECONDS = 2.0
+_SHORT_KEPT = 10_000
+
+_Budgets: TypeAlias = tuple[Budget, ...]
 
 
 class Taken(Protocol):
@@ -75,6 +80,7 @@ class Billing:
         self._purse = purse
         self._terms = terms
         self.journal = journal
+        self._short: dict[_Budgets, tuple[Nanos, float]] = {}
 
     async def open(self, call: Call, caller: Principal, record: CallRecord) -> "Tab":
         """Hold what `call` can cost, and the room to write down what it did.
@@ -84,21 +90,50 @@ class Billing:
         """
         facts, now = call.facts, record.began
         name, free = self._terms(facts.model)
-        quote = self._pricing.quote(name, at=now, tier=caller.tier_at(now), free=free)
+        tier = caller.tier_at(now)
+        quote = self._pricing.quote(name, at=now, tier=tier, billing=record.billing, free=free)
         if quote is None:
             raise ModelNotFoundError(facts.model)
         factor_of(quote.rates, facts.service_tier)  # refuses what has no price
-        budgets = _budgets(caller)
-        most = self._most(call, quote, name) if budgets else 0
+        most = self._most(call, quote, name) if _can_run_out(caller, record.billing) else 0
         self.journal.reserve()
         try:
-            taken = None
-            if most:
-                taken = self._purse.take(budgets, most) or await self._purse.borrow(budgets, most)
+            taken, funding = await self._held(caller, record, most)
         except BaseException:
             self.journal.release()
             raise
-        return Tab(self, quote, facts.service_tier, taken, postpaid=caller.postpaid)
+        return Tab(self, quote, facts.service_tier, taken, funding)
+
+    async def _held(
+        self, caller: Principal, record: CallRecord, most: Nanos
+    ) -> tuple[Taken | None, Funding]:
+        """Hold `most` of the billing channel's credit where that covers it, else as ever."""
+        if most and record.billing:
+            credit = _credit(caller, record.billing)
+            taken = self._purse.take(credit, most) or await self._lent(credit, most, record.began)
+            if taken is not None:
+                return taken, Funding.CREDIT
+        budgets = _budgets(caller)
+        funding = Funding.DUE if caller.postpaid else Funding.WALLET
+        if not (most and budgets):
+            return None, funding
+        return self._purse.take(budgets, most) or await self._purse.borrow(budgets, most), funding
+
+    async def _lent(self, credit: _Budgets, most: Nanos, now: float) -> Taken | None:
+        """Borrow of a credit, None where it does not do: most callers have none, or spent it.
+
+        That it did not is remembered for two seconds, so that their calls ask no database.
+        """
+        least, since = self._short.get(credit, (most + 1, 0.0))
+        if most >= least and 0 <= now - since < _SHORT_SECONDS:
+            return None
+        try:
+            return await self._purse.borrow(credit, most)
+        except InsufficientBalanceError:
+            if len(self._short) >= _SHORT_KEPT:
+                self._short.clear()
+            self._short[credit] = most, now
+            return None
 
     def cost(self, record: CallRecord, usage: Usage, service: str | None) -> Nanos:
         """Return what the answering upstream charges us, as far as its list price is known."""
@@ -126,7 +161,7 @@ class Billing:
 class Tab:
     """What one call holds; `close` it once."""
 
-    __slots__ = ("_billing", "_postpaid", "_quote", "_service", "_taken")
+    __slots__ = ("_billing", "_quote", "_service", "_source", "_taken")
 
     def __init__(
         self,
@@ -134,14 +169,13 @@ class Tab:
         quote: Quote,
         service: str | None,
         taken: Taken | None,
-        *,
-        postpaid: bool,
+        source: Funding,
     ) -> None:
         self._billing = billing
         self._quote = quote
         self._service = service
         self._taken = taken
-        self._postpaid = postpaid
+        self._source = source
 
     def close(self, record: CallRecord, *, due: bool) -> None:
         """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
@@ -166,18 +200,15 @@ class Tab:
             key_id=record.key_id,
             model=record.model,
             channel_id=record.attempts[-1].channel_id,
-            funding=self._funding(amount),
+            funding=self._source if amount else Funding.HOUSE,
             price=amount,
-            overrun=0 if self._postpaid else overrun,  # beyond a key's cap it is owed all the same
+            # beyond a postpaid user's capped key it is owed all the same
+            overrun=0 if self._source is Funding.DUE else overrun,
             cost=cost,
+            billing=record.billing,
             takes=takes,
             receipt=self._receipt(record, usage, service, cost),
         )
-
-    def _funding(self, amount: Nanos) -> Funding:
-        if not amount:
-            return Funding.HOUSE
-        return Funding.DUE if self._postpaid else Funding.WALLET
 
     def _receipt(
         self, record: CallRecord, usage: Usage, service: str | None, cost: Nanos
@@ -205,7 +236,20 @@ class Tab:
         )
 
 
-def _budgets(caller: Principal) -> tuple[Budget, ...]:
+def _budgets(caller: Principal) -> _Budgets:
     """Return what `caller`'s calls are paid from, and what else may run out with them."""
-    key = (Budget(BudgetKind.KEY, caller.key_id),) if caller.capped else ()
+    key = _key(caller)
     return key if caller.postpaid else (Budget(BudgetKind.WALLET, caller.user_id), *key)
+
+
+def _credit(caller: Principal, billing: str) -> _Budgets:
+    """Return the same, where a credit for a billing channel pays."""
+    return (Budget(BudgetKind.CREDIT, caller.user_id, billing), *_key(caller))
+
+
+def _key(caller: Principal) -> _Budgets:
+    return (Budget(BudgetKind.KEY, caller.key_id),) if caller.capped else ()
+
+
+def _can_run_out(caller: Principal, billing: str) -> bool:
+    return bool(billing) or caller.capped or not caller.postpaid
