@@ -44,6 +44,10 @@ def server() -> Server:
             Route("GET", "/v1/models/{model}", tell),
             Route("POST", "/v1/cut", break_off),
             Route("POST", "/api/v1/thing", refuse),
+            Route("POST", "/api/v1/ai/openai/cc-omg/v1/messages", fail),
+            Route("POST", "/api/v1/ai/openai/cc-omg/v1/chat/completions", tell),
+            Route("GET", "/api/v1/ai/openai/cc-omg/models", tell),
+            Route("GET", "/api/v1/ai/openai/cc-omg/v1/models", tell),
         ],
         CallIds(1),
     )
@@ -78,6 +82,40 @@ async def test_base_urls_are_tolerated_as_clients_write_them(path):
     answer = await ask("POST", path)
 
     assert (answer.status, answer.body) == (200, b"/v1/chat/completions {}")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "/v1/chat/completions",
+        "/v1/v1/chat/completions",
+        "/chat/completions/",
+        "//v1//chat/completions",
+    ],
+)
+async def test_base_urls_of_a_forwarding_service_are_tolerated_too(rest):
+    answer = await ask("POST", f"/api/v1/ai/openai/cc-omg{rest}")
+
+    assert (answer.status, answer.body) == (
+        200,
+        b"/api/v1/ai/openai/cc-omg/v1/chat/completions {}",
+    )
+
+
+async def test_a_forwarding_service_errs_as_the_vendor_does():
+    service = "/api/v1/ai/openai/cc-omg"
+
+    failed = await ask("POST", f"{service}/v1/messages")
+    nothing = await ask("POST", f"{service}/v1/responses")
+    beside = await ask("POST", f"{service}x/v1/messages")
+    base = await ask("GET", service)
+    by_header = await ask("GET", f"{service}/nothing", anthropic_version="2023-06-01")
+
+    assert (failed.status, failed.json()["error"]["type"]) == (500, "api_error")
+    assert (nothing.status, nothing.json()["error"]["code"]) == (404, "unknown_url")
+    assert (beside.status, beside.json()["errorType"]) == (404, "unknown_url_error")
+    assert (base.status, base.json()["error"]["code"]) == (404, "unknown_url")
+    assert by_header.json()["error"]["type"] == "not_found_error"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def test_exactly_as_many_are_admitted_as_the_balance_covers(open_shop, wor
             for _ in range(_CALLS)
         ]
         async with asyncio.timeout(120):
-            while sold.refused.total() + len(server.requests) < _CALLS:  # noqa: ASYNC110 - as it is
+            while sold.refused.total() + len(server.requests) < _CALLS:
                 await asyncio.sleep(0.02)
                 assert shop.available() >= 0
         admitted = len(server.requests)

@@ -22,6 +22,7 @@ from meterway.ledger.books import tables as _books  # noqa: F401 - declares tabl
 from meterway.ledger.budgets import tables as _budgets  # noqa: F401 - declares tables
 from meterway.ledger.charges import tables as _charges  # noqa: F401 - declares tables
 from meterway.ledger.codes import tables as _codes  # noqa: F401 - declares tables
+from meterway.ledger.gifts import tables as _gifts  # noqa: F401 - declares tables
 from meterway.ledger.journal import tables as _journal  # noqa: F401 - declares tables
 from meterway.ledger.seals import tables as _seals  # noqa: F401 - declares tables
 from meterway.routing import tables as _routing  # noqa: F401 - declares tables

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from meterway.auth.types import Principal
 from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
-from meterway.catalog.tariffs import Origin, Price, Rates, Tariff
+from meterway.catalog.tariffs import Kind, Origin, Price, Rates, Tariff
 from meterway.kit.errors import UnavailableError
 from meterway.kit.json import decode_top
 from meterway.ledger.budgets.errors import InsufficientBalanceError
@@ -69,20 +70,29 @@ class Hold:
 
 
 class FakePurse:
-    """Keeps what was asked of it; `borrowing` is raised by, or awaited in, `borrow`."""
+    """Keeps what was asked of it: what it held, and what it was to borrow.
+
+    `empty` budgets have nothing; `refusal` is raised by `borrow`.
+    """
 
     def __init__(self) -> None:
         self.taken: list[tuple[tuple[Budget, ...], int]] = []
         self.ended: list[int | None] = []
+        self.borrowed: list[tuple[Budget, ...]] = []
+        self.empty: set[Budget] = set()
         self.covers = 10**18
         self.warm = True
         self.refusal: Exception | None = None
 
     def take(self, budgets, amount):
-        return self._hold(budgets, amount) if self.warm else None
+        ready = self.warm and not self.empty.intersection(budgets)
+        return self._hold(budgets, amount) if ready else None
 
     async def borrow(self, budgets, amount):
         await asyncio.sleep(0)
+        self.borrowed.append(budgets)
+        if self.empty.intersection(budgets):
+            raise InsufficientBalanceError("Top it up.")
         if self.refusal is not None:
             raise self.refusal
         return self._hold(budgets, amount)
@@ -116,17 +126,21 @@ class FakeJournal:
 class Shop:
     """A relay that bills."""
 
-    def __init__(self, *answers, free: bool = False, prices: tuple[Price, ...] = (PRICE,)) -> None:
+    def __init__(
+        self, *answers, free=False, prices=(PRICE,), multipliers=MappingProxyType({})
+    ) -> None:
         self.purse, self.journal = FakePurse(), FakeJournal()
+        self.billing_channel = ""
         catalog = Catalog([])
-        pricing = Pricing(catalog, Book(prices))
+        pricing = Pricing(catalog, Book(prices, multipliers))
         billing = Billing(
             catalog, pricing, self.purse, self.journal, lambda model: Terms(model, free)
         )
         self.relay = Relay(*answers, billing=billing)
 
     async def sell(self, ask: dict[str, object] | None = None, caller: Principal = PREPAID):
-        call = Call(9, CODECS[Dialect.OPENAI_CHAT], decode_top(json.dumps(ask or ASK).encode()))
+        body = decode_top(json.dumps(ask or ASK).encode())
+        call = Call(9, CODECS[Dialect.OPENAI_CHAT], body, billing=self.billing_channel)
         return await serve(call, caller, self.relay.gate)
 
     async def sold(self, ask: dict[str, object] | None = None, caller: Principal = PREPAID):
@@ -297,3 +311,82 @@ async def test_every_attempt_is_on_the_receipt_and_one_is_charged():
         (None, False, COST),
     ]
     assert (shop.record.cost, shop.record.price) == (COST, COST)
+
+
+CREDIT = Budget(BudgetKind.CREDIT, 3, "cc-omg")
+WALLET = Budget(BudgetKind.WALLET, 3)
+
+
+def channel_shop(*answers) -> Shop:
+    shop = Shop(*answers, multipliers={(Kind.BILLING, "cc-omg"): 500_000})
+    shop.billing_channel = "cc-omg"
+    return shop
+
+
+async def test_a_billing_channels_credit_pays_first_at_its_own_multiplier():
+    shop = channel_shop(whole(REPLY))
+
+    await shop.sold(caller=msgspec.structs.replace(PREPAID, capped=True))
+
+    record = shop.record
+    assert [budgets for budgets, _ in shop.purse.taken] == [(CREDIT, Budget(BudgetKind.KEY, 7))]
+    assert (record.funding, record.billing, record.price) == (Funding.CREDIT, "cc-omg", COST // 2)
+    assert record.receipt.multipliers == {"billing": 500_000}
+
+
+async def test_without_a_credit_the_wallet_pays_and_the_database_is_not_asked_again():
+    shop = channel_shop(*[whole(REPLY)] * 3)
+    shop.purse.empty = {CREDIT}
+
+    await shop.sold()
+    await shop.sold()
+    asked = list(shop.purse.borrowed)
+    shop.relay.clock.advance(2.0)
+    await shop.sold()
+
+    assert asked == [(CREDIT,)]
+    assert shop.purse.borrowed == [(CREDIT,)] * 2
+    assert {record.funding for record in shop.journal.records} == {Funding.WALLET}
+    assert {record.billing for record in shop.journal.records} == {"cc-omg"}
+
+
+async def test_a_credit_too_small_for_one_call_serves_a_smaller_one():
+    shop = channel_shop(whole(REPLY), whole(REPLY))
+    shop.purse.empty = {CREDIT}
+    await shop.sold()
+    shop.purse.empty = set()
+
+    await shop.sold({**ASK, "max_tokens": 50})
+
+    assert [one.funding for one in shop.journal.records] == [Funding.WALLET, Funding.CREDIT]
+
+
+async def test_a_postpaid_users_credit_pays_before_the_user_owes():
+    shop = channel_shop(whole(REPLY), whole(REPLY))
+
+    await shop.sold(caller=CALLER)
+    shop.purse.empty = {CREDIT}
+    await shop.sold(caller=CALLER)
+
+    assert [one.funding for one in shop.journal.records] == [Funding.CREDIT, Funding.DUE]
+
+
+async def test_where_credit_and_wallet_are_empty_the_wallets_refusal_is_told():
+    shop = channel_shop(whole(REPLY))
+    shop.purse.empty = {CREDIT, WALLET}
+
+    with pytest.raises(InsufficientBalanceError):
+        await shop.sold()
+
+    assert shop.purse.borrowed == [(CREDIT,), (WALLET,)]
+    assert shop.journal.reserved == 0
+
+
+async def test_a_credit_is_no_matter_of_calls_by_the_usual_way():
+    shop = channel_shop(whole(REPLY))
+    shop.billing_channel = ""
+
+    await shop.sold()
+
+    assert [budgets for budgets, _ in shop.purse.taken] == [(WALLET,)]
+    assert (shop.record.price, shop.record.billing) == (COST, "")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
+from meterway.edge import forwarding
 from meterway.edge.errors import MethodNotAllowedError, UnknownPathError, render
 from meterway.edge.http import (
     CORS,
@@ -108,13 +109,16 @@ class Server:
 
     def _canonical(self, path: str) -> str:
         parts = [part for part in path.split("/") if part]
+        base, rest = forwarding.split("/" + "/".join(parts))
+        if base:
+            parts = rest.split("/")[1:]
         if len(parts) > 1 and parts[0] in _VENDORS:
             del parts[0]
         while parts[:2] == ["v1", "v1"]:
             del parts[0]
         if parts and parts[0] in self._families:
             parts.insert(0, "v1")
-        return "/" + "/".join(parts)
+        return f"{base}/{'/'.join(parts)}"
 
     def _allowed(self, path: str) -> tuple[str, ...]:
         methods = set(self._methods.get(path, ()))
@@ -127,7 +131,8 @@ class Server:
 
 def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect | None:
     """Return the dialect whose clients ask for `path`, None being the platform's own API."""
-    if path.startswith("/api/"):
+    service, path = forwarding.split(path)
+    if not service and path.startswith("/api/"):
         return None
     if b"anthropic-version" in headers or path.removeprefix("/v1").startswith("/messages"):
         return Dialect.ANTHROPIC_MESSAGES

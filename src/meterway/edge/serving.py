@@ -66,13 +66,15 @@ class ChatEndpoint:
     """The ASGI handler of one dialect's chat route.
 
     `passed` checks a request's headers against its body and returns those that travel on to the
-    vendor. Errors before the first byte are raised, for the server to render.
+    vendor; `billing` names the billing channel of the route, empty for the usual one. Errors
+    before the first byte are raised, for the server to render.
     """
 
-    def __init__(self, codec: Codec, desk: Desk, passed: Passed) -> None:
+    def __init__(self, codec: Codec, desk: Desk, passed: Passed, billing: str = "") -> None:
         self._codec = codec
         self._desk = desk
         self._passed = passed
+        self._billing = billing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -82,7 +84,8 @@ class ChatEndpoint:
             body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
             if caller.default_model is not None:
                 body.setdefault("model", raw(caller.default_model))
-            call = Call(request.call_id, self._codec, body, self._passed(request, body))
+            passed = self._passed(request, body)
+            call = Call(request.call_id, self._codec, body, passed, self._billing)
             del body
             with _Presence(scope, desk.drain_seconds) as presence:
                 reply = await relay(call, caller, desk.gate)

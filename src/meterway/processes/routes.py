@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from meterway.auth.types import Principal
+from meterway.edge import forwarding
 from meterway.edge.anthropic import count_tokens, messages
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
@@ -59,6 +60,22 @@ def paid(
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
+        *_forwarded(desk, once, count_tokens.CountTokens(desk, counting), listed),
+    ]
+
+
+def _forwarded(desk: Desk, once: Idempotence, counted: Handler, listed: Handler) -> Sequence[Route]:
+    """Return the routes of the forwarding services: the same, on billing channels of their own."""
+    code, codex = forwarding.CLAUDE_CODE, forwarding.CODEX
+    said = Idempotent(messages.endpoint(desk, code), once, ANTHROPIC_MESSAGES)
+    chatted = Idempotent(chat.endpoint(desk, code), once, OPENAI_CHAT)
+    return [
+        Route("POST", forwarding.path(code, messages.PATH), said),
+        Route("POST", forwarding.path(code, count_tokens.PATH), counted),
+        Route("POST", forwarding.path(code, chat.PATH), chatted),
+        Route("GET", forwarding.path(code, "/models"), listed),
+        Route("GET", forwarding.path(code, models.LIST_PATH), listed),
+        Route("GET", forwarding.path(codex, models.LIST_PATH), listed),
     ]
 
 

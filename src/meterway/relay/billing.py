@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
 from meterway.catalog.types import Model
 from meterway.kit.money import Nanos
+from meterway.ledger.budgets.errors import InsufficientBalanceError
 from meterway.ledger.budgets.types import Budget, BudgetKind
 from meterway.ledger.charges.records import encode_record
 from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
@@ -22,6 +23,10 @@ from meterway.routing.router import ModelNotFoundError, Terms
 
 _NO_USAGE = Usage()
 _MODELS_KEPT = 4096
+_SHORT_SECONDS = 2.0
+_SHORT_KEPT = 10_000
+
+_Budgets: TypeAlias = tuple[Budget, ...]
 
 
 class Taken(Protocol):
@@ -79,6 +84,7 @@ class Billing:
         self._terms = terms
         self._models: dict[str, Model | None] = {}
         self.journal = journal
+        self._short: dict[_Budgets, tuple[Nanos, float]] = {}
 
     async def open(self, call: Call, caller: Principal, record: CallRecord) -> "Tab":
         """Hold what `call` can cost, and the room to write down what it did.
@@ -88,21 +94,50 @@ class Billing:
         """
         facts, now = call.facts, record.began
         name, free = self._terms(facts.model)
-        quote = self._pricing.quote(name, at=now, tier=caller.tier_at(now), free=free)
+        tier = caller.tier_at(now)
+        quote = self._pricing.quote(name, at=now, tier=tier, billing=record.billing, free=free)
         if quote is None:
             raise ModelNotFoundError(facts.model)
         factor_of(quote.rates, facts.service_tier)  # refuses what has no price
-        budgets = _budgets(caller.user_id, caller.key_id, caller.postpaid, caller.capped)
-        most = self._most(call, quote, name) if budgets else 0
+        most = self._most(call, quote, name) if _can_run_out(caller, record.billing) else 0
         self.journal.reserve()
         try:
-            taken = None
-            if most:
-                taken = self._purse.take(budgets, most) or await self._purse.borrow(budgets, most)
+            taken, funding = await self._held(caller, record, most)
         except BaseException:
             self.journal.release()
             raise
-        return Tab(self, quote, facts.service_tier, taken, postpaid=caller.postpaid)
+        return Tab(self, quote, facts.service_tier, taken, funding)
+
+    async def _held(
+        self, caller: Principal, record: CallRecord, most: Nanos
+    ) -> tuple[Taken | None, Funding]:
+        """Hold `most` of the billing channel's credit where that covers it, else as ever."""
+        if most and record.billing:
+            credit = _credit(caller.user_id, caller.key_id, record.billing, caller.capped)
+            taken = self._purse.take(credit, most) or await self._lent(credit, most, record.began)
+            if taken is not None:
+                return taken, Funding.CREDIT
+        budgets = _budgets(caller.user_id, caller.key_id, caller.postpaid, caller.capped)
+        funding = Funding.DUE if caller.postpaid else Funding.WALLET
+        if not (most and budgets):
+            return None, funding
+        return self._purse.take(budgets, most) or await self._purse.borrow(budgets, most), funding
+
+    async def _lent(self, credit: _Budgets, most: Nanos, now: float) -> Taken | None:
+        """Borrow of a credit, None where it does not do: most callers have none, or spent it.
+
+        That it did not is remembered for two seconds, so that their calls ask no database.
+        """
+        least, since = self._short.get(credit, (most + 1, 0.0))
+        if most >= least and 0 <= now - since < _SHORT_SECONDS:
+            return None
+        try:
+            return await self._purse.borrow(credit, most)
+        except InsufficientBalanceError:
+            if len(self._short) >= _SHORT_KEPT:
+                self._short.clear()
+            self._short[credit] = most, now
+            return None
 
     def cost(self, record: CallRecord, usage: Usage, asked: Quote, service: str | None) -> Nanos:
         """Return what the answering upstream charges us, as far as its list price is known.
@@ -146,7 +181,7 @@ class Billing:
 class Tab:
     """What one call holds; `close` it once."""
 
-    __slots__ = ("_billing", "_postpaid", "_quote", "_service", "_taken")
+    __slots__ = ("_billing", "_quote", "_service", "_source", "_taken")
 
     def __init__(
         self,
@@ -154,14 +189,13 @@ class Tab:
         quote: Quote,
         service: str | None,
         taken: Taken | None,
-        *,
-        postpaid: bool,
+        source: Funding,
     ) -> None:
         self._billing = billing
         self._quote = quote
         self._service = service
         self._taken = taken
-        self._postpaid = postpaid
+        self._source = source
 
     def close(self, record: CallRecord, *, due: bool) -> None:
         """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
@@ -186,18 +220,15 @@ class Tab:
             key_id=record.key_id,
             model=record.model,
             channel_id=record.attempts[-1].channel_id,
-            funding=self._funding(amount),
+            funding=self._source if amount else Funding.HOUSE,
             price=amount,
-            overrun=0 if self._postpaid else overrun,  # beyond a key's cap it is owed all the same
+            # beyond a postpaid user's capped key it is owed all the same
+            overrun=0 if self._source is Funding.DUE else overrun,
             cost=cost,
+            billing=record.billing,
             takes=takes,
             receipt=self._receipt(record, usage, service, cost),
         )
-
-    def _funding(self, amount: Nanos) -> Funding:
-        if not amount:
-            return Funding.HOUSE
-        return Funding.DUE if self._postpaid else Funding.WALLET
 
     def _receipt(
         self, record: CallRecord, usage: Usage, service: str | None, cost: Nanos
@@ -231,7 +262,23 @@ def _budgets(
     key_id: int,
     postpaid: bool,  # noqa: FBT001 - positional for a cheap cache key
     capped: bool,  # noqa: FBT001 - same
-) -> tuple[Budget, ...]:
+) -> _Budgets:
     """Return what a caller's calls are paid from, and what else may run out with them."""
     key = (Budget(BudgetKind.KEY, key_id),) if capped else ()
     return key if postpaid else (Budget(BudgetKind.WALLET, user_id), *key)
+
+
+@lru_cache(maxsize=10_000)
+def _credit(
+    user_id: int,
+    key_id: int,
+    billing: str,
+    capped: bool,  # noqa: FBT001 - positional for a cheap cache key
+) -> _Budgets:
+    """Return the same, where a credit for a billing channel pays."""
+    key = (Budget(BudgetKind.KEY, key_id),) if capped else ()
+    return (Budget(BudgetKind.CREDIT, user_id, billing), *key)
+
+
+def _can_run_out(caller: Principal, billing: str) -> bool:
+    return bool(billing) or caller.capped or not caller.postpaid

@@ -49,6 +49,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class CallRecord(msgspec.Struct, kw_only=True):
     """One call from admission to end. Times are seconds: `began` since the epoch, others elapsed.
 
+    `billing` is the billing channel, empty for the usual one.
     `dropped` names generic knobs the upstream's dialect could not take; `input_bytes` and
     `output_bytes` feed an estimate where the upstream reported no usage.
     """
@@ -60,6 +61,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     dialect: Dialect
     stream: bool
     began: float
+    billing: str = ""
     input_bytes: int = 0
     output_bytes: int = 0
     attempts: list[Attempt] = []

@@ -114,6 +114,7 @@ class Till:
             dialect=call.codec.dialect,
             stream=facts.stream,
             began=self._clock.now(),
+            billing=call.billing,
             attempts=[],
         )
         tab, billing = None, self._billing

@@ -10,6 +10,6 @@ from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 PATH = "/v1/messages"
 
 
-def endpoint(desk: Desk) -> ChatEndpoint:
-    """Return the handler of the route."""
-    return ChatEndpoint(ANTHROPIC_MESSAGES, desk, versioned)
+def endpoint(desk: Desk, billing: str = "") -> ChatEndpoint:
+    """Return the handler of the route; `billing` names the billing channel."""
+    return ChatEndpoint(ANTHROPIC_MESSAGES, desk, versioned, billing)

@@ -13,9 +13,9 @@ from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 PATH = "/v1/chat/completions"
 
 
-def endpoint(desk: Desk) -> ChatEndpoint:
-    """Return the handler of the route."""
-    return ChatEndpoint(OPENAI_CHAT, desk, _passed)
+def endpoint(desk: Desk, billing: str = "") -> ChatEndpoint:
+    """Return the handler of the route; `billing` names the billing channel."""
+    return ChatEndpoint(OPENAI_CHAT, desk, _passed, billing)
 
 
 def _passed(request: Request, body: RawObject) -> Mapping[str, str]:  # noqa: ARG001 - a Passed

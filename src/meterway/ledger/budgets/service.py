@@ -236,6 +236,19 @@ async def change_available(tx: AsyncConnection, budget: Budget, delta: Nanos) ->
     await store.give(tx, {row.id: delta})
 
 
+async def ask_back(tx: AsyncConnection, budget: Budget, amount: Nanos) -> Nanos:
+    """Return how much of `amount` no worker holds, and recall the rest of it.
+
+    Who posts what is returned has the entries' lock, so that no balance waits for this budget.
+    """
+    row = (await store.locked(tx, [budget])).get(budget)
+    free = 0 if row is None else min(max(row.available, 0), amount)
+    if row is not None and free < amount:
+        await store.set_recall(tx, {row.id: amount - free})
+        await versions.bump(tx, RECALLS)
+    return free
+
+
 async def set_cap(tx: AsyncConnection, budget: Budget, most: Nanos, used: Nanos) -> None:
     """Set what a key or a consent may spend in all, of which `used` is posted.
 

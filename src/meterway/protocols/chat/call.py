@@ -13,19 +13,26 @@ class Call:
     """One request on its way through the pipeline.
 
     `id` is the 64-bit call id; `body` the client's top-level object with raw values; `headers`
-    are those the dialect lets a client send on to the vendor (such as `anthropic-beta`).
+    are those the dialect lets a client send on to the vendor (such as `anthropic-beta`); `billing`
+    names the billing channel it came by, empty for the usual one.
     The neutral form is decoded only where the two sides speak different dialects, and not kept:
     a long request that waits for its answer is held once, and its memory serves the next call
     while it is still in the processor's cache.
     """
 
     def __init__(
-        self, id_: int, codec: Codec, body: RawObject, headers: Mapping[str, str] | None = None
+        self,
+        id_: int,
+        codec: Codec,
+        body: RawObject,
+        headers: Mapping[str, str] | None = None,
+        billing: str = "",
     ) -> None:
         self.id = id_
         self.codec = codec
         self.body = body
         self.headers = headers or {}
+        self.billing = billing
         self.facts: Facts = codec.facts(body)
         self._asked: neutral.Request | None = None
 
