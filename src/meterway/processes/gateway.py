@@ -1,5 +1,6 @@
 """Wires one worker: what answers each route, and what it stands on."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -115,14 +116,16 @@ class Gateway:
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
+        opening = [] if self._money is None else [self._money.start(self._tasks)]
+        await asyncio.gather(self._look(), *opening)
+        self._tasks.spawn(self._watcher.run(), name="versions.watch")
+        self._tasks.spawn(self._keeper.run(), name="idempotency.renewal")
+
+    async def _look(self) -> None:
         try:
             await self._watcher.look()
         except MeterwayError as error:
             _log.error("gateway.starts_without_database", error=error.message)
-        self._tasks.spawn(self._watcher.run(), name="versions.watch")
-        self._tasks.spawn(self._keeper.run(), name="idempotency.renewal")
-        if self._money is not None:
-            self._money.start(self._tasks)
 
     async def _follow_prices(self) -> None:
         """Read the price book, and offer what has a price now."""

@@ -60,6 +60,7 @@ class Money:
         self._registering: asyncio.Task[Purse] | None = None
         self._tasks = Tasks()
         self._failing = False
+        self._refusal: str | None = None
 
     # -- prices ----------------------------------------------------------------------------------
 
@@ -71,8 +72,17 @@ class Money:
     # -- the journal -----------------------------------------------------------------------------
 
     def reserve(self) -> None:
-        """Keep room for one record. Raises `JournalFullError`."""
-        (self._journal or self._opened()).reserve()
+        """Keep room for one record. Raises `JournalFullError`.
+
+        Raises `UnavailableError` while the database does not know the journal: if this process
+        ended, nobody could tell whose records those are.
+        """
+        if self._purse is None or self._journal is None:
+            raise UnavailableError(
+                self._refusal or "Calls cannot be recorded yet; try again shortly.",
+                retry_after=_RETRY_SECONDS,
+            )
+        self._journal.reserve()
 
     def _opened(self) -> Journal:
         if self._journal is None:
@@ -144,18 +154,24 @@ class Money:
 
     # -- its life --------------------------------------------------------------------------------
 
-    def start(self, tasks: Tasks) -> None:
-        """Open and register the journal as soon as that can be, and bring records to the disk."""
-        tasks.spawn(self._get_ready(), name="money.start")
+    async def start(self, tasks: Tasks) -> None:
+        """Open and register the journal, now or as soon as that can be; sync it from then on."""
         tasks.spawn(self._keep_synced(), name="journal.sync")
+        await self._try_to_register()
+        if self._purse is None:
+            tasks.spawn(self._get_ready(), name="money.start")
 
     async def _get_ready(self) -> None:
         while self._purse is None:
-            try:
-                await self._registered()
-            except UnavailableError as error:
-                _log.warning("journal.not_registered", error=error.message)
-                await self._clock.sleep(_RETRY_SECONDS)
+            await self._clock.sleep(_RETRY_SECONDS)
+            await self._try_to_register()
+
+    async def _try_to_register(self) -> None:
+        try:
+            await self._registered()
+        except UnavailableError as error:
+            self._refusal = error.message
+            _log.warning("journal.not_registered", error=error.message)
 
     async def close(self) -> None:
         """Return what is idle and let the journal go; no call is running any more."""
