@@ -28,7 +28,8 @@ def test_granted_money_is_told(shell):
     paid = shell.json("user", "grant", ADMIN, "12.34", "--reason", "wire 7")
     both = shell.json("user", "grant", ADMIN, "0.5", "--free")
 
-    assert paid == {"email": ADMIN, "free": "0.00", "paid": "12.34", "due": "0.00"}
+    pots = {"free": "0.00", "paid": "12.34", "due": "0.00"}
+    assert paid == {"email": ADMIN, **pots, "done": True}
     assert (both["paid"], both["free"]) == ("12.34", "0.50")
     shell.run("user", "grant", "nobody@localhost", "1", code=3)
 
@@ -64,6 +65,64 @@ def test_refund_gives_back_at_most_what_was_charged(shell):
     shell.run("user", "refund", "256", code=4)
     for nonsense in ("req_ff", "ten", "9" * 19):
         shell.run("user", "refund", nonsense, code=2)
+
+
+def test_a_credit_is_for_one_service_and_may_end(shell):
+    given = shell.json("user", "grant", ADMIN, "5", "--billing", "cc-omg", "--expires", "60d")
+    more = shell.json("user", "grant", ADMIN, "1", "--billing", "cc-omg")
+
+    assert (given["credit"], given["billing"], given["done"]) == ("5.00", "cc-omg", True)
+    assert given["expires_at"] is not None
+    assert (more["credit"], more["expires_at"]) == ("6.00", None)
+    assert shell.json("user", "adjust", ADMIN, "1")["paid"] == "1.00"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--expires", "60d"),
+        ("--billing", "nobody-omg"),
+        ("--billing", "cc-omg", "--free"),
+        ("--billing", "cc-omg", "--expires", "2001-01-01"),
+        ("--billing", "cc-omg", "--expires", "soon"),
+        ("--reference", ""),
+        ("--reference", "x" * 81),
+    ],
+)
+def test_absurd_credit_or_reference_is_refused(shell, options):
+    shell.run("user", "grant", ADMIN, "5", *options, code=2)
+
+    assert shell.json("user", "adjust", ADMIN, "1")["paid"] == "1.00"
+
+
+def test_under_one_reference_nothing_happens_twice(shell):
+    _charge(shell, 255, paid=3_000_000_000)
+    twice = [
+        [shell.json("user", *command, "--reference", f"wire {number}") for _ in range(2)]
+        for number, command in enumerate(
+            [
+                ("grant", ADMIN, "5"),
+                ("adjust", ADMIN, "-1"),
+                ("refund", "255", "2"),
+                ("grant", ADMIN, "7", "--billing", "cc-omg"),
+            ]
+        )
+    ]
+
+    assert [(first["done"], again["done"]) for first, again in twice] == [(True, False)] * 4
+    assert shell.json("user", "adjust", ADMIN, "1")["paid"] == "7.00"
+    assert twice[3][1]["credit"] == "7.00"
+    told = shell.run("user", "grant", ADMIN, "5", "--reference", "wire 0").stdout
+    assert "used before" in told
+
+
+def test_an_operators_reference_is_no_reference_of_the_products_own(shell):
+    shell.json("user", "grant", ADMIN, "5", "--reference", "code:1")
+
+    with sqlite3.connect(shell.data / "meterway.db") as database:
+        rows = database.execute("SELECT reference FROM entries").fetchall()
+    database.close()
+    assert rows == [("operator:code:1",)]
 
 
 async def _post(shell, record):

@@ -18,6 +18,15 @@ from tests.fakes.http_server import DEADLINE, serving
 from tests.fakes.transport import stream, whole
 
 _CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+WHOLE = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    ],
+}
 _ASK = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -33,7 +42,7 @@ def _event(text: str, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps({**_CHUNK, "choices": [choice]}).encode() + b"\n\n"
 
 
-def _app(relay: Relay, tasks: Tasks, keep_alive: float) -> Server:
+def _app(relay: Relay, tasks: Tasks, keep_alive: float, kept=None) -> Server:
     desk = Desk(
         authenticator=Trusting(),  # type: ignore[arg-type]  # what a chat call asks of it
         gate=relay.gate,
@@ -41,6 +50,7 @@ def _app(relay: Relay, tasks: Tasks, keep_alive: float) -> Server:
         tasks=tasks,
         body_limit=1 << 20,
         keep_alive_seconds=keep_alive,
+        kept=kept,
     )
     return Server([Route("POST", chat.PATH, chat.endpoint(desk))], CallIds(1))
 
@@ -84,7 +94,9 @@ async def test_no_keep_alive_comes_after_the_end():
     assert relay.records[0].output_bytes == 200 * 60_000
 
 
-async def _parts_sent(relay: Relay, ask: dict[str, object]) -> list[tuple[bytes, bool, int]]:
+async def _parts_sent(
+    relay: Relay, ask: dict[str, object], kept=None
+) -> list[tuple[bytes, bool, int]]:
     """Serve one call; return each part of the body, whether it is the last, and what was settled
     by then."""
     parts: list[tuple[bytes, bool, int]] = []
@@ -104,14 +116,12 @@ async def _parts_sent(relay: Relay, ask: dict[str, object]) -> list[tuple[bytes,
     scope: dict[str, object] = {"type": "http", "method": "POST", "path": chat.PATH}
     scope["headers"] = [(b"authorization", b"Bearer k")]
     scope |= {"query_string": b"", "extensions": {GONE: gone}}
-    await _app(relay, Tasks(), keep_alive=60)(scope, receive, send)
+    await _app(relay, Tasks(), keep_alive=60, kept=kept)(scope, receive, send)
     return parts
 
 
 async def test_a_whole_reply_is_settled_before_it_is_sent():
-    reply = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
-    choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}}
-    relay = Relay(whole({**reply, "choices": [{**choice, "finish_reason": "stop"}]}))
+    relay = Relay(whole(WHOLE))
 
     parts = await _parts_sent(relay, {**_ASK, "stream": False})
 
@@ -126,3 +136,28 @@ async def test_a_stream_is_settled_before_its_last_byte_and_not_earlier():
 
     assert [body for body, last, settled in parts if not settled] == events
     assert parts[-1] == (b"", True, 1)
+
+
+class Disk:
+    """A disk that notes how many calls were settled when somebody waited for it."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self.waited: list[int] = []
+
+    async def kept(self) -> None:
+        await asyncio.sleep(0)
+        self.waited.append(len(self.relay.records))
+
+
+async def test_where_it_is_asked_for_the_last_byte_waits_for_the_disk():
+    events = [_event("a"), _event("b", "stop"), b"data: [DONE]\n\n"]
+    streamed, at_once = Relay(stream(*events)), Relay(whole(WHOLE))
+    disks = [Disk(streamed), Disk(at_once)]
+
+    parts = await _parts_sent(streamed, _ASK, disks[0].kept)
+    (only,) = await _parts_sent(at_once, {**_ASK, "stream": False}, disks[1].kept)
+
+    assert [disk.waited for disk in disks] == [[1], [1]]
+    assert parts[-1] == (b"", True, 1)
+    assert only[1:] == (True, 1)

@@ -8,17 +8,19 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from meterway.accounts.types import Tier
 from meterway.auth.service import Authenticator
 from meterway.catalog.types import Model
 from meterway.db.engine import transaction
 from meterway.edge.http import InFlight
-from meterway.edge.platform import account, billing, keys, receipts, usage
+from meterway.edge.platform import account, billing, keys, purchases, receipts, usage
 from meterway.edge.platform.envelope import Door
 from meterway.edge.server import Route, Server
 from meterway.keys import service
 from meterway.keys.types import NewKey
 from meterway.kit.errors import MeterwayError
 from meterway.kit.ids import CallIds
+from meterway.kit.money import NANOS_PER_USD
 from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Pots
 from meterway.ledger.charges import service as charges
@@ -31,6 +33,7 @@ from tests.fakes.http_server import Answer, RunningServer, serving
 
 PEPPER = b"p" * 32
 UNITS = 250_000
+PRICES = {Tier.VIP: 10 * NANOS_PER_USD, Tier.PREMIUM: 0}
 MODELS = [
     Model(id="gpt-4o", family="gpt-4", vendor="openai", title="GPT-4o"),
     Model(id="claude-3-opus", family="claude-opus", vendor="anthropic", title="Claude 3 Opus"),
@@ -249,6 +252,7 @@ def _routes(
             door,
             account.AccountDesk(engine=engine, clock=clock, pots=ledger.pots, units_per_usd=UNITS),
         ),
+        *purchases.routes(door, _purchase_desk(engine, clock)),
         *receipts.routes(
             door,
             receipts.ReceiptDesk(engine=engine, receipt=ledger.receipt, units_per_usd=UNITS),
@@ -267,6 +271,17 @@ def _routes(
             door, billing.BillingDesk(engine=engine, pots=ledger.pots, summary=ledger.summary)
         ),
     ]
+
+
+def _purchase_desk(engine: Any, clock: FakeClock) -> purchases.PurchaseDesk:
+    return purchases.PurchaseDesk(
+        engine=engine,
+        clock=clock,
+        pepper=PEPPER,
+        pots=books.pots,
+        prices=PRICES,
+        units_per_usd=UNITS,
+    )
 
 
 @asynccontextmanager

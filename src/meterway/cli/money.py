@@ -1,7 +1,7 @@
 """`meterway user grant|adjust|refund` and `meterway code …`: money by an operator's hand."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -12,87 +12,190 @@ from meterway.cli.installation import opened
 from meterway.cli.moments import read
 from meterway.cli.moments import shown as shown_moment
 from meterway.db.engine import reading, transaction
+from meterway.edge import forwarding
 from meterway.kit.clock import SystemClock
 from meterway.kit.money import Nanos, dollars, shown
 from meterway.ledger.books import service as books
-from meterway.ledger.books.types import Kind, Pots
+from meterway.ledger.books.types import Account, Kind, Pots
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.charges import service as charges
 from meterway.ledger.codes import service as codes
 from meterway.ledger.codes.types import Code, NewCodes
+from meterway.ledger.gifts import service as gifts
 from meterway.settings import Settings
 
 _CALL = re.compile(r"req_(?P<hex>[0-9a-f]{16})|(?P<number>[0-9]{1,19})")
 _MOST_CALL = 2**63
+_LONGEST_REFERENCE = 80
+_CHANNELS = click.Choice([forwarding.CLAUDE_CODE, forwarding.CODEX])
+
+
+class _Change(NamedTuple):
+    """A movement of money as its operator asked for it."""
+
+    amount: Nanos
+    pot: Kind
+    reference: str | None
+    reason: str
+
+
+def _own(reference: str | None) -> str | None:
+    """Keep operators' references apart from those of the product's own."""
+    if reference is None:
+        return None
+    if not 0 < len(reference) <= _LONGEST_REFERENCE or not reference.isprintable():
+        raise click.BadParameter(
+            f"A reference has 1 to {_LONGEST_REFERENCE} characters, all printable."
+        )
+    return f"operator:{reference}"
+
+
+_reference = click.option(
+    "--reference", help="Under one reference it happens once, however often it is repeated."
+)
+_reason = click.option("--reason", default="", help="What the statement says of it.")
 
 
 @click.command()
 @click.argument("email")
 @click.argument("amount")
 @click.option("--free", is_flag=True, help="Into the free money, which is spent first.")
-@click.option("--reason", default="", help="What the statement says of it.")
+@click.option("--billing", type=_CHANNELS, help="A credit for one forwarding service alone.")
+@click.option("--expires", help="When a credit ends: a span such as 60d, or an ISO 8601 moment.")
+@_reference
+@_reason
 @common
-def grant(frame: Frame, /, email: str, amount: str, *, free: bool, reason: str) -> None:
+def grant(  # noqa: PLR0913 - one parameter per option
+    frame: Frame,
+    /,
+    email: str,
+    amount: str,
+    *,
+    free: bool,
+    billing: str | None,
+    expires: str | None,
+    reference: str | None,
+    reason: str,
+) -> None:
     """Give a user money: AMOUNT in dollars, such as 12.34."""
-    pots = run(_move(frame.settings(), email, dollars(amount), free=free, reason=reason))
-    _say(frame, email, pots)
+    if billing is None and expires is not None:
+        raise click.UsageError("Only a credit ends; name its service with --billing.")
+    if billing is not None and free:
+        raise click.UsageError("A credit is neither free nor paid money; leave out --free.")
+    size = dollars(amount)
+    if billing is None:
+        change = _Change(size, Kind.FREE if free else Kind.PAID, _own(reference), reason)
+        _say(frame, email, run(_move(frame.settings(), email, change)))
+        return
+    end = None if expires is None else read(expires, SystemClock().now())
+    change = _Change(size, Kind.CREDIT, _own(reference), reason)
+    left, is_new = run(_give_credit(frame.settings(), email, billing, change, end))
+    facts = {"email": email, "billing": billing, "credit": shown(left), "done": is_new}
+    facts["expires_at"] = shown_moment(end)
+    until = f" The new part ends at {facts['expires_at']}." if end and is_new else ""
+    frame.say(facts, f"{email} has {shown(left)} USD for {billing}.{until}{_again(is_new)}")
+
+
+async def _give_credit(
+    settings: Settings, email: str, billing: str, change: _Change, expires_at: float | None
+) -> tuple[Nanos, bool]:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        user_id = (await accounts.by_email(tx, email)).id
+        given = await gifts.give_credit(
+            tx,
+            user_id,
+            billing,
+            change.amount,
+            at=place.clock.now(),
+            reference=change.reference,
+            reason=change.reason,
+            expires_at=expires_at,
+        )
+        account = Account(Kind.CREDIT, user_id, billing)
+        return (await books.balances(tx, [account]))[account], given is not None
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("email")
 @click.argument("amount")
 @click.option("--free", is_flag=True, help="Of the free money.")
-@click.option("--reason", default="", help="What the statement says of it.")
+@_reference
+@_reason
 @common
-def adjust(frame: Frame, /, email: str, amount: str, *, free: bool, reason: str) -> None:
+def adjust(  # noqa: PLR0913 - one parameter per option
+    frame: Frame,
+    /,
+    email: str,
+    amount: str,
+    *,
+    free: bool,
+    reference: str | None,
+    reason: str,
+) -> None:
     """Correct what a user has by AMOUNT, such as 12.34 or -12.34; only what no call holds."""
     size = dollars(amount.removeprefix("-"))
     delta = -size if amount.startswith("-") else size
-    work = _move(frame.settings(), email, delta, free=free, reason=reason, corrects=True)
-    _say(frame, email, run(work))
+    change = _Change(delta, Kind.FREE if free else Kind.PAID, _own(reference), reason)
+    _say(frame, email, run(_move(frame.settings(), email, change, corrects=True)))
 
 
-async def _move(  # noqa: PLR0913 - the facts of one movement
-    settings: Settings,
-    email: str,
-    amount: Nanos,
-    *,
-    free: bool,
-    reason: str,
-    corrects: bool = False,
-) -> Pots:
+def _again(is_new: bool) -> str:  # noqa: FBT001 - what it is about
+    return "" if is_new else " That reference was used before, so nothing was changed."
+
+
+async def _move(
+    settings: Settings, email: str, change: _Change, *, corrects: bool = False
+) -> tuple[Pots, bool]:
     use_case = budgets.adjust if corrects else budgets.grant
-    pot = Kind.FREE if free else Kind.PAID
     async with opened(settings) as place, transaction(place.engine) as tx:
         user_id = (await accounts.by_email(tx, email)).id
-        at = place.clock.now()
-        await use_case(tx, user_id, amount, pot, at=at, reference=None, reason=reason)
-        return (await books.pots(tx, [user_id]))[user_id]
+        moved = await use_case(
+            tx,
+            user_id,
+            change.amount,
+            change.pot,
+            at=place.clock.now(),
+            reference=change.reference,
+            reason=change.reason,
+        )
+        return (await books.pots(tx, [user_id]))[user_id], moved is not None
 
 
-def _say(frame: Frame, email: str, pots: Pots) -> None:
+def _say(frame: Frame, email: str, found: tuple[Pots, bool]) -> None:
+    pots, is_new = found
     facts = {name: shown(amount) for name, amount in msgspec.structs.asdict(pots).items()}
     text = f"{email} has {facts['paid']} USD, and {facts['free']} USD of free money."
-    frame.say({"email": email, **facts}, text)
+    frame.say({"email": email, **facts, "done": is_new}, text + _again(is_new))
 
 
 @click.command()
 @click.argument("call_id")
 @click.argument("amount", required=False)
-@click.option("--reason", default="", help="What the statement says of it.")
+@_reference
+@_reason
 @common
-def refund(frame: Frame, /, call_id: str, amount: str | None, *, reason: str) -> None:
+def refund(
+    frame: Frame,
+    /,
+    call_id: str,
+    amount: str | None,
+    *,
+    reference: str | None,
+    reason: str,
+) -> None:
     """Give back what a call was charged, or AMOUNT of it. CALL_ID as in `x-request-id`."""
     some = None if amount is None else dollars(amount)
-    work = _refund(frame.settings(), _call(call_id), some, reason)
+    work = _refund(frame.settings(), _call(call_id), some, _own(reference), reason)
     entry_id, user_id, before, after = run(work)
     back = shown(after - before)
-    facts = {"entry": str(entry_id), "user_id": str(user_id), "amount": back}
-    frame.say(facts, f"{back} USD were given back to user {user_id}.")
+    is_new = entry_id is not None
+    facts = {"entry": str(entry_id) if is_new else None, "user_id": str(user_id), "amount": back}
+    text = f"{back} USD were given back to user {user_id}.{_again(is_new)}"
+    frame.say({**facts, "done": is_new}, text)
 
 
 async def _refund(
-    settings: Settings, call_id: int, amount: Nanos | None, reason: str
+    settings: Settings, call_id: int, amount: Nanos | None, reference: str | None, reason: str
 ) -> tuple[int | None, int, Nanos, Nanos]:
     async with opened(settings) as place, transaction(place.engine) as tx:
         charge = await budgets.refundable(tx, call_id)
@@ -100,7 +203,9 @@ async def _refund(
             charge = msgspec.structs.replace(charge, billing=told.billing)
         before = -(await books.reversed_of(tx, call_id)).get(Kind.REVENUE, 0)
         at = place.clock.now()
-        entry_id = await budgets.refund(tx, charge, amount, at=at, reference=None, reason=reason)
+        entry_id = await budgets.refund(
+            tx, charge, amount, at=at, reference=reference, reason=reason
+        )
         after = -(await books.reversed_of(tx, call_id)).get(Kind.REVENUE, 0)
         return entry_id, charge.user_id, before, after
 

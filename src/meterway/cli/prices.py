@@ -17,6 +17,7 @@ from meterway.cli.frame import Frame, common, run
 from meterway.cli.installation import opened
 from meterway.cli.moments import read, shown
 from meterway.db.engine import reading, transaction
+from meterway.edge import forwarding
 from meterway.kit.clock import SystemClock
 from meterway.kit.money import dollars
 from meterway.metering.quotes import Pricing
@@ -209,4 +210,6 @@ async def _multiply(settings: Settings, kind: Kind, name: str, ppm: int) -> str:
         known: Collection[str] = tuple(MemberTier) if kind is Kind.TIER else ()
         if kind is Kind.MODEL:
             known = await _listed(tx)
+        elif kind is Kind.BILLING:
+            known = (forwarding.CLAUDE_CODE, forwarding.CODEX)
         return await prices.set_multiplier(tx, kind, name, ppm, Catalog(), known=known)

@@ -11,8 +11,11 @@ from meterway.cli.frame import Frame, common, run, secret_from
 from meterway.cli.installation import opened
 from meterway.cli.moments import read, shown
 from meterway.db.engine import reading, transaction
+from meterway.idempotency import service as idempotency
+from meterway.keys import service as keys
 from meterway.kit.clock import SystemClock
 from meterway.kit.ids import random_text
+from meterway.ledger.charges import service as charges
 from meterway.settings import Settings
 
 _PASSWORD_LENGTH = 20
@@ -21,7 +24,7 @@ _TIERS = click.Choice([tier.value for tier in Tier], case_sensitive=False)
 
 @click.group()
 def user() -> None:
-    """Make and list users, shut them out, let them in, set their tier, and move their money."""
+    """Make, list, shut out and erase users, let them in, set their tier, and move their money."""
 
 
 user.add_command(money.grant)
@@ -121,6 +124,39 @@ async def _set_disabled(settings: Settings, email: str, *, disabled: bool) -> No
     async with opened(settings) as place, transaction(place.engine) as tx:
         found = await accounts.by_email(tx, email)
         await accounts.set_disabled(tx, found.id, disabled=disabled)
+
+
+@user.command()
+@click.argument("email")
+@click.confirmation_option(prompt="Nobody can bring back what is erased. Go on?")
+@common
+def erase(frame: Frame, email: str) -> None:
+    """Shut a user out for good: erase its calls and kept replies, and delete its keys.
+
+    Sums by day and the books stay, and so does the address. Calls that end later are erased by
+    doing it again.
+    """
+    keys_, calls = run(_erase(frame.settings(), email))
+    facts = {"email": email, "keys": keys_, "calls": calls}
+    frame.say(facts, f"User {email} is shut out; {keys_} keys and {calls} calls were erased.")
+
+
+async def _erase(settings: Settings, email: str) -> tuple[int, int]:
+    async with opened(settings) as place:
+        async with transaction(place.engine) as tx:
+            found = await accounts.by_email(tx, email)
+            await accounts.set_disabled(tx, found.id, disabled=True)
+            theirs = await keys.of_user(tx, found.id)
+            for key in theirs:
+                await keys.delete(tx, key.id, now=place.clock.now())
+            await idempotency.forget(tx, found.id)
+        calls = 0
+        while True:  # a part at a time, so that calls of others are posted in between
+            async with transaction(place.engine) as tx:
+                erased = await charges.erase_user(tx, found.id, at=place.clock.now())
+            if not erased:
+                return len(theirs), calls
+            calls += erased
 
 
 @user.command("set-tier")

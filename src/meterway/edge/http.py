@@ -20,7 +20,7 @@ _EXPOSED = (
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
     b"x-meterway-receipt, x-meterway-provider, x-meterway-attempts, x-meterway-token-source, "
-    b"x-meterway-cost, x-meterway-balance, x-meterway-dropped, "
+    b"x-meterway-cost, x-meterway-dropped, "
     b"idempotent-replayed, original-request"
 )
 CORS: Headers = (

@@ -6,7 +6,7 @@ the bill during `drain_seconds`; then the call is cancelled, which cuts the upst
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -51,7 +51,10 @@ _ODD = re.compile(rb"[^\x20-\x7e]+")
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every paid endpoint of a worker shares. Sizes in bytes, times in seconds."""
+    """What every paid endpoint of a worker shares. Sizes in bytes, times in seconds.
+
+    `kept` waits until settled calls are on the disk, where a reply's last byte is to wait for that.
+    """
 
     authenticator: Authenticator
     gate: Gate
@@ -60,6 +63,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     body_limit: int
     drain_seconds: float = 5.0
     keep_alive_seconds: float = 15.0
+    kept: Callable[[], Awaitable[None]] | None = None
 
 
 class ChatEndpoint:
@@ -152,6 +156,8 @@ async def _deliver(
             await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
         reply.settle()
+        if desk.kept is not None:
+            await desk.kept()
         await send_reply(send, 200, [*head, _cost(reply), JSON_TYPE], reply.first)
 
 
@@ -165,6 +171,8 @@ async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence:
             pulse.beats += 1
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     reply.settle()
+    if desk.kept is not None:
+        await desk.kept()
     await send({"type": "http.response.body", "body": b""})
 
 

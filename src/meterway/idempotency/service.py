@@ -174,6 +174,11 @@ async def purge(tx: AsyncConnection, now: float, limit: int = _PURGED) -> int:
     return await store.purge(tx, to_millis(now), to_millis(now - KEPT_SECONDS), limit)
 
 
+async def forget(tx: AsyncConnection, user_id: int) -> int:
+    """Delete every reply kept for a user; return how many. A repeat of such a request runs anew."""
+    return await store.forget(tx, user_id)
+
+
 async def reseal(tx: AsyncConnection, box: Box) -> int:
     """Seal every kept reply with the newest secret; return how many.
 

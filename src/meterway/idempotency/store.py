@@ -80,6 +80,12 @@ async def purge(tx: AsyncConnection, now: int, born: int, limit: int) -> int:
     return (await tx.execute(delete(replies).where(tuple_(*row).in_(some)))).rowcount
 
 
+async def forget(tx: AsyncConnection, user_id: int) -> int:
+    """Delete a user's ended rows."""
+    mine = (replies.c.user_id == user_id, replies.c.reply.is_not(None))
+    return (await tx.execute(delete(replies).where(*mine))).rowcount
+
+
 async def sealed(tx: AsyncConnection) -> AsyncIterator[tuple[int, bytes, bytes]]:
     """Yield every ended row: user, name, reply; one at a time, since replies may be large."""
     row = (replies.c.user_id, replies.c.name_hash)

@@ -32,6 +32,7 @@ PER_SECOND: Mapping[Kind, int] = {
     Kind.LIST_KEYS: 1,
     Kind.DELETE_KEY: 50,
     Kind.EXPORT_USAGE: 1,
+    Kind.PURCHASE: 1,
 }
 _REMEMBERED = 50_000  # callers whose bounds a worker remembers
 _SOON = 1.0  # seconds; when to come back where nobody knows when a running call ends

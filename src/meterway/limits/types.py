@@ -31,6 +31,7 @@ class Kind(StrEnum):
     LIST_KEYS = "listing keys"
     DELETE_KEY = "deleting keys"
     EXPORT_USAGE = "exporting usage"
+    PURCHASE = "purchases"
 
 
 class Measure(StrEnum):

@@ -10,22 +10,21 @@ import structlog
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from meterway.db.engine import open_engine, reading, transaction
-from meterway.idempotency import service as idempotency
+from meterway.db.engine import open_engine
 from meterway.keys import service as keys
 from meterway.kit import metrics
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.errors import UnavailableError
-from meterway.ledger.budgets import service as budgets
+from meterway.kit.money import dollars
 from meterway.ledger.journal import service as journals
 from meterway.ledger.settler import Settler
+from meterway.processes.chores import Chores
 from meterway.settings import Settings
 
 _log = structlog.get_logger()
 _PAUSE = 0.2  # seconds between two turns: each costs milliseconds, however few calls it posts
 _SHORTEST = 0.01
 _FAILING = 1.0
-_CHORES = 60.0
 
 
 def run_backstage(settings: Settings) -> None:
@@ -39,7 +38,13 @@ async def _serve(settings: Settings) -> None:
     stopping, parent = asyncio.Event(), os.getppid()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     engine, clock = open_engine(settings.database), SystemClock()
-    backstage = Backstage(engine, clock, await _settler(settings, engine, clock))
+    chores = Chores(
+        engine,
+        clock,
+        daily_free=dollars(settings.daily_free),
+        keep_days=settings.usage_retention_days,
+    )
+    backstage = Backstage(clock, await _settler(settings, engine, clock), chores)
     try:
         while not stopping.is_set() and os.getppid() == parent:
             pause = await backstage.turn()
@@ -57,25 +62,22 @@ async def _settler(settings: Settings, engine: AsyncEngine, clock: Clock) -> Set
 
 
 class Backstage:
-    """What is done over and over: a turn of the settler, and now and then a look at the books.
+    """What is done over and over: a turn of the settler, and the chores that are due.
 
     What fails is told once, until it works again.
     """
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, settler: Settler) -> None:
-        self._engine = engine
+    def __init__(self, clock: Clock, settler: Settler, chores: Chores) -> None:
         self._clock = clock
         self._settler = settler
-        self._due = {work: clock.monotonic() for work in (self._look, self._purge)}
+        self._chores = chores
         self._failing = False
 
     async def turn(self) -> float:
         """Do what is due; return the seconds to wait before the next turn."""
         posted = await self._told(self._post)
-        for work, due in self._due.items():
-            if self._clock.monotonic() >= due:
-                self._due[work] = self._clock.monotonic() + _CHORES
-                await self._told(work)
+        for work in self._chores.due():
+            await self._told(work)
         if posted is None:
             return _FAILING
         return 0.0 if self._settler.is_behind else _PAUSE
@@ -97,20 +99,6 @@ class Backstage:
         posted = await self._settler.turn()
         metrics.POSTED_CALLS.inc(posted)
         return posted
-
-    async def _look(self) -> int:
-        """Check what must always hold; an alarm, where it does not."""
-        async with reading(self._engine) as connection:
-            broken = await budgets.broken(connection)
-        metrics.BROKEN_INVARIANTS.set(len(broken))
-        for what in broken:
-            _log.error("ledger.broken", what=what)
-        return len(broken)
-
-    async def _purge(self) -> int:
-        """Forget the replies to repeated requests whose day is over."""
-        async with transaction(self._engine) as tx:
-            return await idempotency.purge(tx, self._clock.now())
 
     async def _told(self, work: Callable[[], Awaitable[int]]) -> int | None:
         try:

@@ -31,7 +31,7 @@ from meterway.ledger.budgets import service as budgets
 from meterway.limits.service import Limiter, Pace, Policy, open_counts
 from meterway.processes import routes
 from meterway.processes.fates import fate_of
-from meterway.processes.limiting import tier_limits
+from meterway.processes.limiting import membership_prices, tier_limits
 from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
 from meterway.processes.routes import Office
@@ -80,6 +80,7 @@ class Gateway:
             units_per_usd=settings.units_per_usd,
             relaying=self._relaying,
             money=self._money,
+            membership_prices=membership_prices(settings),
         )
         self.app = Server(self._routes(settings, office), CallIds(node))
 
@@ -105,12 +106,13 @@ class Gateway:
             body_limit=settings.body_limit,
             drain_seconds=settings.drain,
             keep_alive_seconds=settings.keep_alive,
+            kept=self._money.kept if self._money and settings.journal_sync == "always" else None,
         )
         told = idempotency.never_free if self._money is None else fate_of
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
         return [
             *routes.paid(desk, once, self._relaying, self._counter),
-            *routes.platform(self._door, office),
+            *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
         ]
 

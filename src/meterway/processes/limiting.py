@@ -1,5 +1,7 @@
-"""The limits that the settings ask for."""
+"""What the settings say of tiers: their limits, and what membership costs."""
 
+from meterway.accounts.types import Tier
+from meterway.kit.money import Nanos, dollars
 from meterway.limits.types import Limit, TierLimits
 from meterway.settings import Settings
 
@@ -15,6 +17,11 @@ def tier_limits(settings: Settings) -> dict[str, TierLimits]:
         )
         for name, table in settings.tiers.items()
     }
+
+
+def membership_prices(settings: Settings) -> dict[Tier, Nanos]:
+    """Return what a month of membership costs, by the tiers that are sold."""
+    return {Tier(name): dollars(price) for name, price in settings.membership_prices.items()}
 
 
 def _limit(requests: int, tokens: int = 0, concurrency: int = 0) -> Limit:

@@ -19,6 +19,7 @@ from meterway.ledger.budgets.purse import Purse
 from meterway.ledger.budgets.rooms import Taken
 from meterway.ledger.budgets.types import Budget
 from meterway.ledger.journal import service as journals
+from meterway.ledger.journal.group import GroupCommit
 from meterway.ledger.journal.writer import Journal
 from meterway.metering.quotes import Pricing
 
@@ -59,6 +60,7 @@ class Money:
         self._purse: Purse | None = None
         self._registering: asyncio.Task[Purse] | None = None
         self._tasks = Tasks()
+        self._disk = GroupCommit(self._sync, self._tasks)
         self._failing = False
         self._refusal: str | None = None
 
@@ -102,7 +104,16 @@ class Money:
     async def _keep_synced(self) -> None:
         while True:
             await asyncio.sleep(_SYNC_SECONDS)
-            await self._sync()
+            if self._journal is not None and self._journal.dirty:
+                await self._disk.wait()
+
+    async def kept(self) -> None:
+        """Wait until every record written so far is on the disk, together with all who wait.
+
+        A disk that fails is logged and keeps no reply back: its call was served, and is charged
+        unless the machine fails too.
+        """
+        await self._disk.wait()
 
     async def _sync(self) -> None:
         if self._journal is None or not self._journal.dirty:

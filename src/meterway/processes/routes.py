@@ -1,18 +1,28 @@
 """Which handler answers each route of a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
 from meterway.edge.anthropic import count_tokens, messages
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, models
-from meterway.edge.platform import account, billing, docs, keys, rates, receipts, usage
+from meterway.edge.platform import (
+    account,
+    billing,
+    docs,
+    keys,
+    purchases,
+    rates,
+    receipts,
+    usage,
+)
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Readiness, alive
 from meterway.edge.platform.home import home
@@ -21,7 +31,9 @@ from meterway.edge.platform.openapi import openapi
 from meterway.edge.platform.version import version
 from meterway.edge.server import Route
 from meterway.edge.serving import Desk
+from meterway.idempotency import service as idempotency
 from meterway.kit.clock import Clock
+from meterway.kit.money import Nanos
 from meterway.ledger.books import service as books
 from meterway.ledger.charges import service as charges
 from meterway.metering.quotes import Listing
@@ -45,6 +57,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     units_per_usd: int
     relaying: Relaying
     money: Money | None
+    membership_prices: Mapping[Tier, Nanos]
 
 
 def paid(
@@ -79,8 +92,8 @@ def _forwarded(desk: Desk, once: Idempotence, counted: Handler, listed: Handler)
     ]
 
 
-def platform(door: Door, office: Office) -> Sequence[Route]:
-    """Return the routes of keys, account, receipts, usage and rates."""
+def platform(door: Door, office: Office, once: Idempotence) -> Sequence[Route]:
+    """Return the routes of keys, account, purchases, receipts, usage and rates."""
     engine, units = office.engine, office.units_per_usd
     key_desk = keys.KeyDesk(
         engine=engine,
@@ -104,10 +117,31 @@ def platform(door: Door, office: Office) -> Sequence[Route]:
     return [
         *keys.routes(door, key_desk),
         *account.routes(door, account_desk),
+        *_purchases(door, office, once),
         *receipts.routes(door, receipt_desk),
         *usage.routes(door, usage_desk),
         *billing.routes(door, billing_desk),
         *rates.routes(door, partial(_listings, office)),
+    ]
+
+
+def _purchases(door: Door, office: Office, once: Idempotence) -> Sequence[Route]:
+    """Return the routes of purchases, which may be repeated under an `Idempotency-Key`.
+
+    No journal tells whether one was made: after its process died it never runs again.
+    """
+    once = msgspec.structs.replace(once, fate_of=idempotency.never_free)
+    desk = purchases.PurchaseDesk(
+        engine=office.engine,
+        clock=office.clock,
+        pepper=office.pepper,
+        pots=books.pots,
+        prices=office.membership_prices,
+        units_per_usd=office.units_per_usd,
+    )
+    return [
+        route._replace(handler=Idempotent(route.handler, once))
+        for route in purchases.routes(door, desk)
     ]
 
 

@@ -5,9 +5,18 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from meterway.kit.money import BadAmountError, dollars
 from meterway.settings.sources import PREFIX, Environment, SettingsError, read_file
 
 MEBIBYTE = 1024 * 1024
@@ -48,6 +57,19 @@ class ChannelTable(BaseModel):
     idle_timeout: Seconds | None = Field(None, description="Seconds between two bytes.")
 
 
+def _dollars(value: object) -> object:
+    """Return an amount of dollars as text; a file may write it as a number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str):
+        try:
+            dollars(value)
+        except BadAmountError as error:
+            raise ValueError(error.message) from None
+    return value
+
+
+Dollars = Annotated[str, BeforeValidator(_dollars)]
 Most = Annotated[int, Field(ge=0, le=1_000_000_000)]
 MostAtOnce = Annotated[int, Field(ge=0, le=60_000)]
 
@@ -176,6 +198,23 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000_000,
         description="The platform's API counts money in units: so many are a US dollar.",
+    )
+
+    daily_free: Dollars = Field(
+        "0", description="Dollars each prepaid user's free money is filled up to, once a UTC day."
+    )
+    membership_prices: dict[Literal["VIP", "PREMIUM"], Dollars] = Field(
+        {}, description="Dollars a month of membership, by tier; only those with a price are sold."
+    )
+    usage_retention_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="Days that ended calls are kept; sums by day stay. Default: for ever.",
+    )
+    journal_sync: Literal["relaxed", "always"] = Field(
+        "relaxed",
+        description="always: a reply's last byte waits until its charge is on the disk.",
     )
 
     metrics_token: SecretStr | None = Field(

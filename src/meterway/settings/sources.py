@@ -15,7 +15,11 @@ from meterway.kit.errors import MeterwayError
 
 PREFIX = "METERWAY_"
 CONFIG = "METERWAY_CONFIG"
-_STRUCTURED = {"channels": "list", "limits": "object"}  # what they are in JSON
+_STRUCTURED = {  # what they are in JSON
+    "channels": "list",
+    "limits": "object",
+    "membership_prices": "object",
+}
 _REFERENCE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
 
 

@@ -19,6 +19,8 @@ FOR_ADMIN_KEYS = {
     f"POST {ADMIN}balance",
     f"POST {ADMIN}get-membership-expire-date",
     "POST /api/v1/user/usage/summary",
+    "POST /api/v1/user/membership/buy",
+    "POST /api/v1/user/redeem",
 }
 FOR_ANY_KEY = {
     "GET /api/v1/user/receipts/{call}": "the caller's own calls",
@@ -43,6 +45,8 @@ NAME_NOTHING = {
     f"POST {ADMIN}balance": "is the caller's",
     f"POST {ADMIN}get-membership-expire-date": "is the caller's",
     "POST /api/v1/user/usage/summary": "sums the caller's",
+    "POST /api/v1/user/membership/buy": "is for the caller",
+    "POST /api/v1/user/redeem": "codes are nobody's until they are used",
     "GET /v1/dashboard/billing/subscription": "is the caller's",
     "GET /v1/dashboard/billing/usage": "is the caller's",
 }

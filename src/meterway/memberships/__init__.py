@@ -1,0 +1,1 @@
+"""Membership that users buy: a tier for some months, from their own balance."""
