@@ -31,6 +31,10 @@ def main() -> None:
         case "channel":
             with (data / "channels").open("a") as sink:
                 sink.write(f"{value('--provider')} {value('--base-url')} {value('--models')}\n")
+        case "price" | "user" | "key":
+            with (data / "commands").open("a") as sink:
+                sink.write(" ".join(sys.argv[1 : sys.argv.index("--data")]) + "\n")
+            sys.stdout.write(json.dumps({"key": "sk-customer"}))
         case "serve":
             me = [sys.executable, __file__]
             port = ["--data", str(data), "--port", value("--port")]

@@ -15,7 +15,7 @@ from meterway.bench import command, processes
 from meterway.bench.client import once
 from meterway.bench.command import NAMES, bench_command, chosen_scenarios, chosen_sections, run
 from meterway.bench.errors import BenchError
-from meterway.bench.measure import SCENARIOS, _turn, clock_of
+from meterway.bench.measure import SCENARIOS, clock_of, turn
 from meterway.bench.payloads import whole_reply
 from meterway.bench.sections import STREAM
 from meterway.bench.stage import Stage, model_of, set_up
@@ -39,8 +39,8 @@ def test_a_run_measures_what_was_asked_and_leaves_nothing(tmp_path, monkeypatch)
     report = run(options)
 
     assert [result.scenario.name for result in report.results] == list(options.only)
-    turns = [turn for taken in report.results[0].turns.values() for turn in taken]
-    assert all(turn.load.requests > 0 and turn.load.errors == 0 for turn in turns)
+    turns = [one for taken in report.results[0].turns.values() for one in taken]
+    assert all(one.load.requests > 0 and one.load.errors == 0 for one in turns)
     assert {row.section for row in report.rows} == {"start", "whole", "memory"}
     assert report.valid
     assert json.loads((tmp_path / "report.json").read_bytes())["valid"] is True
@@ -105,8 +105,8 @@ async def test_each_subject_is_asked_with_the_same_body_where_it_listens_and_ans
                 brief = stage.question(subject, scenario, pace="brief")
                 assert (await once(address, brief)).complaint == ""
         _check_clocks(stage)
-        taken = await _turn(stage, SCENARIOS[0], stage.subjects[0], 0.3)
-        streamed = await _turn(stage, STREAM, Subject.DIRECT, 0.1)
+        taken = await turn(stage, SCENARIOS[0], stage.subjects[0], 0.3)
+        streamed = await turn(stage, STREAM, Subject.DIRECT, 0.1)
 
     assert taken.load.requests > 0
     assert (taken.load.errors, taken.load.complaint) == (0, "")
@@ -143,7 +143,18 @@ def test_names_are_unique_and_select():
 
 def test_everything_but_the_soak_runs_by_default():
     assert chosen_scenarios(BenchOptions()) == SCENARIOS
-    assert chosen_sections(BenchOptions()) == ("latency", "open-streams", "count-tokens")
+    assert chosen_sections(BenchOptions()) == (
+        "latency",
+        "open-streams",
+        "count-tokens",
+        "money",
+        "ledger",
+    )
+
+
+def test_quick_leaves_the_million_rows_out_unless_they_are_named():
+    assert "ledger" not in chosen_sections(BenchOptions(quick=True))
+    assert chosen_sections(BenchOptions(quick=True, only=("ledger",))) == ("ledger",)
 
 
 def test_quick_keeps_one_of_each_kind():

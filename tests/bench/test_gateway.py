@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ async def test_a_gateway_is_created_led_to_an_upstream_started_and_ended(tmp_pat
 async def test_a_command_that_fails_is_quoted(tmp_path):
     gateway = gateway_in(tmp_path, (sys.executable, "-c", "raise SystemExit('no disk left')"))
 
-    with pytest.raises(BenchError, match=r"`meterway init --data` failed.*no disk left"):
+    with pytest.raises(BenchError, match=r"`meterway init` failed.*no disk left"):
         await gateway.init()
 
 
@@ -61,6 +62,33 @@ async def test_a_gateway_that_ends_at_once_is_an_error_with_its_log(tmp_path):
 
     with pytest.raises(BenchError, match="port taken"):
         await gateway.start(ask(gateway.address, Dialect.OPENAI, b"{}"))
+
+
+async def test_a_customer_is_made_with_money_and_a_key_of_its_own(tmp_path):
+    gateway = gateway_in(tmp_path)
+    await gateway.init()
+
+    await gateway.set_price("m", read="2", written="10")
+    key = await gateway.add_customer("a@b.example", "12")
+
+    told = (tmp_path / "data" / "commands").read_text().splitlines()
+    assert told == [
+        "price set m --input 2 --output 10",
+        "user create --email a@b.example",
+        "user grant a@b.example 12",
+        "key create --user a@b.example",
+    ]
+    assert key == "sk-customer"
+    assert gateway.key == "sk-stand-in"
+
+
+def test_a_gateway_does_not_bill_unless_its_settings_say_so(tmp_path):
+    relaying = gateway_in(tmp_path)
+    billing = replace(relaying, settings={"METERWAY_LIMITS": "{}"})
+
+    assert relaying._environment()["METERWAY_BILLING"] == "false"
+    assert "METERWAY_BILLING" not in billing._environment()
+    assert billing._environment()["METERWAY_LIMITS"] == "{}"
 
 
 def test_family_of_a_gateway_that_does_not_run_is_an_error(tmp_path):

@@ -19,14 +19,15 @@ from meterway.bench import judge, processes, rows
 from meterway.bench.calibration import loops_per_second
 from meterway.bench.counting import counting
 from meterway.bench.errors import BenchError
+from meterway.bench.ledger import ledger
 from meterway.bench.measure import SCENARIOS, measure
+from meterway.bench.money import money
 from meterway.bench.report import as_json, render
 from meterway.bench.sections import HELD, STREAM, WHOLE, cold_start, latency, open_streams, soak
 from meterway.bench.sections import worker_bytes as resident
 from meterway.bench.stage import Stage, set_up
-from meterway.bench.types import BenchOptions, Report, Result, Row, Scenario, Verdict
+from meterway.bench.types import BenchOptions, Report, Result, Row, Say, Scenario, Verdict
 
-Say = Callable[[str], None]
 Section = Callable[[Stage, BenchOptions], Awaitable[tuple[Row, ...]]]
 
 _AFTER: dict[str, Section] = {
@@ -34,8 +35,11 @@ _AFTER: dict[str, Section] = {
     "open-streams": open_streams,
     "count-tokens": counting,
     "soak": soak,
+    "money": money,
+    "ledger": ledger,
 }
-_ALWAYS_CHOSEN = frozenset({"latency", "open-streams", "count-tokens"})
+_LONG = frozenset({"soak"})
+_NOT_QUICK = _LONG | {"ledger"}
 _TABLE_WIDTH = 170  # narrower, figures would be cut
 NAMES = (*(scenario.name for scenario in SCENARIOS), "start", *_AFTER)
 """What `--only` may name."""
@@ -75,9 +79,11 @@ def chosen_scenarios(options: BenchOptions) -> tuple[Scenario, ...]:
 
 
 def chosen_sections(options: BenchOptions) -> tuple[str, ...]:
-    """Return the sections to run after the scenarios: those named, else all but the long soak."""
-    wanted = options.only or _ALWAYS_CHOSEN
-    return tuple(name for name in _AFTER if name in wanted)
+    """Return the sections to run after the scenarios: those named, else all that are not long."""
+    if options.only:
+        return tuple(name for name in _AFTER if name in options.only)
+    left_out = _NOT_QUICK if options.quick else _LONG
+    return tuple(name for name in _AFTER if name not in left_out)
 
 
 async def _bench(options: BenchOptions, say: Say) -> Report:
@@ -87,22 +93,22 @@ async def _bench(options: BenchOptions, say: Say) -> Report:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with tempfile.TemporaryDirectory(prefix="meterway-bench-") as folder:
         say("starting upstreams")
-        async with set_up(Path(folder), options.command) as stage:
+        async with set_up(Path(folder), options.command, say) as stage:
             with processes.pinned(stage.cores.load):
-                return await _measured(stage, options, say)
+                return await _measured(stage, options)
 
 
-async def _measured(stage: Stage, options: BenchOptions, say: Say) -> Report:
+async def _measured(stage: Stage, options: BenchOptions) -> Report:
     calibrations = [_calibrated(stage)]
     scenarios, sections = chosen_scenarios(options), chosen_sections(options)
-    say("creating the gateway's data folder and channels")
+    stage.say("creating the gateway's data folder and channels")
     await stage.open_gateway({*scenarios, WHOLE, STREAM, HELD})
-    say("starting the gateway twice")
+    stage.say("starting the gateway twice")
     figures = [*await cold_start(stage, options)]
     results: list[Result] = []
     marks: list[tuple[int, int]] = []
     for scenario in scenarios:
-        say(scenario.name)
+        stage.say(scenario.name)
         try:
             sample = functools.partial(_mark, stage, marks)
             results.append(await measure(stage, scenario, options, sample))
@@ -112,7 +118,7 @@ async def _measured(stage: Stage, options: BenchOptions, say: Say) -> Report:
     if marks:
         figures.append(_memory_row(marks))
     for name in sections:
-        say(name)
+        stage.say(name)
         try:
             figures += await _AFTER[name](stage, options)
         except BenchError as error:
@@ -162,6 +168,7 @@ def _facts(
         if stage.proxy
         else "none: nginx is not installed, ratios are n/a",
         "load generator": "wrk; streams by our own" if stage.wrk else "our own",
+        "billing": "off but in `money`, as in figures from before there was any",
         "rounds": f"{options.rounds} of {options.round_seconds:g} s each",
         "calibration before, million steps per CPU-second": round(before, 2),
         "calibration after, million steps per CPU-second": round(after, 2),

@@ -17,9 +17,11 @@ from meterway.bench.errors import BenchError
 
 _READY_SECONDS = 20.0
 _COMMAND_SECONDS = 60.0
-_TITLES = re.compile(r"\b(worker|counter)\b")
+_TITLES = re.compile(r"\b(worker|counter|backstage)\b")
 _FOREIGN = frozenset({"OLLAMA_HOST", "DATABASE_URL", "REDIS_URL", "PORT"})
 _FOREIGN_ENDS = ("_API_KEY", "_PROXY", "_proxy")
+UNBILLED = {"METERWAY_BILLING": "false"}
+"""The settings of a gateway that only relays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Gateway:
         authority: The only certificate authority it trusts.
         key: The API key that `init` printed.
         command: What runs it; the installed `meterway` unless said otherwise.
+        settings: Environment variables it is given.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class Gateway:
     authority: Path
     key: str = ""
     command: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=lambda: UNBILLED)
     _process: asyncio.subprocess.Process | None = field(default=None, repr=False)
 
     @property
@@ -63,17 +67,18 @@ class Gateway:
         """What it and its commands said."""
         return self.folder / "gateway.log"
 
+    @property
+    def database(self) -> Path:
+        """The SQLite file in its data folder."""
+        return self._data / "meterway.db"
+
     async def init(self) -> None:
         """Create the data folder and learn the first key.
 
         Raises:
             BenchError: The command failed or printed no key.
         """
-        output = await self._run("init", "--data", str(self._data), "--json")
-        try:
-            self.key = msgspec.json.decode(output)["key"]
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise BenchError(f"`meterway init --json` printed no key: {output[:200]!r}") from error
+        self.key = await self._key_from("init")
 
     async def add_channel(self, provider: str, name: str, base_url: str, models: list[str]) -> None:
         """Lead `models` to an upstream.
@@ -83,7 +88,25 @@ class Gateway:
         """
         where = ("--provider", provider, "--name", name, "--base-url", base_url)
         what = ("--api-key", "sk-upstream", "--models", ",".join(models))
-        await self._run("channel", "add", "--data", str(self._data), *where, *what)
+        await self._run("channel", "add", *where, *what)
+
+    async def set_price(self, model: str, *, read: str, written: str) -> None:
+        """Set what a model costs, in dollars a million tokens.
+
+        Raises:
+            BenchError: The command failed.
+        """
+        await self._run("price", "set", model, "--input", read, "--output", written)
+
+    async def add_customer(self, email: str, dollars: str) -> str:
+        """Make a prepaid user with so much money, and return a key of it.
+
+        Raises:
+            BenchError: A command failed or printed no key.
+        """
+        await self._run("user", "create", "--email", email)
+        await self._run("user", "grant", email, dollars)
+        return await self._key_from("key", "create", "--user", email)
 
     async def start(self, probe: Ask) -> float:
         """Start serving, and return the seconds from there to the first 200 that `probe` got.
@@ -148,9 +171,17 @@ class Gateway:
             raise BenchError(f"the gateway has no worker; its log ends: {self._log_end()}")
         return Family(tuple(workers), aside)
 
+    async def _key_from(self, *arguments: str) -> str:
+        output = await self._run(*arguments)
+        try:
+            return str(msgspec.json.decode(output)["key"])
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            name = " ".join(arguments[:2])
+            raise BenchError(f"`meterway {name}` printed no key: {output[:200]!r}") from error
+
     async def _run(self, *arguments: str) -> bytes:
         process = await processes.start(
-            [*self._command(), *arguments],
+            [*self._command(), *arguments, "--data", str(self._data), "--json"],
             self.load_cores,
             log=self.log,
             environment=self._environment(),
@@ -185,7 +216,8 @@ class Gateway:
                 name in _FOREIGN or name.startswith("METERWAY_") or name.endswith(_FOREIGN_ENDS)
             )
         }
-        return kept | {"SSL_CERT_FILE": str(self.authority), "METERWAY_DETECT_ENGINES": "false"}
+        ours = {"SSL_CERT_FILE": str(self.authority), "METERWAY_DETECT_ENGINES": "false"}
+        return {**kept, **ours, **self.settings}
 
     def _log_end(self) -> str:
         return (

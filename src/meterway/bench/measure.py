@@ -1,6 +1,6 @@
 """Rounds of load on every subject in turn, with the processor time each of them took."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from meterway.bench import processes
@@ -56,14 +56,27 @@ async def measure(
     for number in range(options.rounds):
         start = number % len(stage.subjects)
         for subject in stage.subjects[start:] + stage.subjects[:start]:
-            turns[subject].append(await _turn(stage, scenario, subject, options.round_seconds))
+            turns[subject].append(await turn(stage, scenario, subject, options.round_seconds))
             if subject is Subject.OURS:
                 sample()
     return Result(scenario, {subject: tuple(taken) for subject, taken in turns.items()})
 
 
-async def _turn(stage: Stage, scenario: Scenario, subject: Subject, seconds: float) -> Turn:
-    """Check one reply, warm the connections up, and measure."""
+async def _at_once() -> None:
+    pass
+
+
+async def turn(
+    stage: Stage,
+    scenario: Scenario,
+    subject: Subject,
+    seconds: float,
+    settled: Callable[[], Awaitable[None]] = _at_once,
+) -> Turn:
+    """Check one reply, warm the connections up, and measure.
+
+    The clock is read when `settled` returns: no work of the load before is left then.
+    """
     address, question = stage.address(subject, scenario), stage.question(subject, scenario)
     check = await once(address, question)
     if check.errors:
@@ -71,8 +84,10 @@ async def _turn(stage: Stage, scenario: Scenario, subject: Subject, seconds: flo
     if not scenario.stream:
         await run_load(address, [question], Bounds(CONNECTIONS, 1_000, seconds=0.2, deadline=5.0))
     clock = clock_of(stage, scenario, subject)
+    await settled()
     cpu, aside = clock.read()
     load = await _load(stage, scenario, subject, seconds)
+    await settled()
     cpu_after, aside_after = clock.read()
     return Turn(
         load, cpu_after - cpu, {name: aside_after[name] - spent for name, spent in aside.items()}

@@ -18,6 +18,13 @@ COUNT_COLD_SECONDS = 1.0
 COUNT_NEIGHBOUR_MS = 2.0
 COUNT_WARM_P99_MS = 20.0
 SOAK_GROWTH_MB = 5.0
+BILLED_RATIO = 0.75
+BILLED_TO_NGINX_RATIO = 0.12
+HOLD_AND_SETTLE_MICROS = 15.0
+SETTLED_PER_SECOND = 10_000.0
+BYTES_PER_CALL = 300.0
+VERIFY_SECONDS = 5.0
+PAGE_MS = 100.0
 
 
 def at_most(  # noqa: PLR0913, PLR0917 - a row has as many columns
@@ -37,7 +44,7 @@ def at_least(  # noqa: PLR0913, PLR0917 - a row has as many columns
     verdict = Verdict.UNKNOWN
     if value is not None:
         verdict = Verdict.MET if value >= limit else Verdict.MISSED
-    return Row(section, name, value, unit, f"≥ {limit:g}", verdict, note)
+    return Row(section, name, value, unit, f"≥ {limit:,g}", verdict, note)
 
 
 def spoilt(row: Row, complaints: Sequence[str]) -> Row:

@@ -15,7 +15,7 @@ from meterway.bench.errors import BenchError
 from meterway.bench.gateway import Gateway
 from meterway.bench.payloads import request_body
 from meterway.bench.processes import Cores
-from meterway.bench.types import Dialect, Scenario, Size, Subject
+from meterway.bench.types import Dialect, Say, Scenario, Size, Subject
 from meterway.bench.upstream import PACES
 from meterway.bench.wrk import Wrk, find_wrk
 
@@ -52,6 +52,7 @@ class Stage:
         proxy: The nginx proxy's address and process, where nginx is installed.
         gateway: The gateway, not yet started.
         wrk: Where it is installed.
+        say: Is told what is being measured at the moment.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Stage:
     proxy: tuple[Address, int] | None
     gateway: Gateway
     wrk: Wrk | None
+    say: Say
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -106,12 +108,15 @@ def model_of(scenario: Scenario) -> str:
 
 
 @contextlib.asynccontextmanager
-async def set_up(folder: Path, command: tuple[str, ...] = ()) -> AsyncIterator[Stage]:
+async def set_up(
+    folder: Path, command: tuple[str, ...] = (), say: Say = lambda _: None
+) -> AsyncIterator[Stage]:
     """Start upstreams and proxy, and end them, and the gateway, with the block.
 
     Args:
         folder: Where generated files go.
         command: What runs the gateway; the installed `meterway` when empty.
+        say: Is told what is being measured at the moment.
 
     Raises:
         BenchError: One of them did not start.
@@ -129,7 +134,8 @@ async def set_up(folder: Path, command: tuple[str, ...] = ()) -> AsyncIterator[S
         )
         stack.push_async_callback(gateway.stop)
         wrk = find_wrk(folder, cores.load)
-        yield Stage(folder, cores, backends, (wholes.pid, streams.pid), proxy, gateway, wrk)
+        pids = (wholes.pid, streams.pid)
+        yield Stage(folder, cores, backends, pids, proxy, gateway, wrk, say)
 
 
 def free_port() -> int:

@@ -1,9 +1,13 @@
 """The words of the benchmark: options, scenarios, samples and rows of the report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
+
+Say: TypeAlias = Callable[[str], None]
+"""Is told what is being done at the moment."""
 
 
 class Dialect(StrEnum):
