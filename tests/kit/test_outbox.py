@@ -85,3 +85,15 @@ async def test_what_is_for_a_closed_transport_is_dropped_alone(wire):
     await asyncio.sleep(0)
 
     assert wire == [("two", b"b")]
+
+
+async def test_what_comes_before_is_done_before_each_writing(wire):
+    outbox, socket = Outbox(before=lambda: wire.append(("before", b""))), Socket("one", wire)
+
+    outbox.post(socket, b"a")
+    outbox.flush()
+    await asyncio.sleep(0)  # nothing is left to write
+    outbox.post(socket, b"b")
+    await asyncio.sleep(0)
+
+    assert wire == [("before", b""), ("one", b"a"), ("before", b""), ("one", b"b")]

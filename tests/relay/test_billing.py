@@ -127,16 +127,26 @@ class Shop:
     """A relay that bills."""
 
     def __init__(
-        self, *answers, free=False, prices=(PRICE,), multipliers=MappingProxyType({})
+        self,
+        *answers,
+        free=False,
+        prices=(PRICE,),
+        multipliers=MappingProxyType({}),
+        gathers=False,
     ) -> None:
         self.purse, self.journal = FakePurse(), FakeJournal()
         self.billing_channel = ""
         catalog = Catalog([])
         pricing = Pricing(catalog, Book(prices, multipliers))
-        billing = Billing(
-            catalog, pricing, self.purse, self.journal, lambda model: Terms(model, free)
+        self.billing = Billing(
+            catalog,
+            pricing,
+            self.purse,
+            self.journal,
+            lambda model: Terms(model, free),
+            gathers=gathers,
         )
-        self.relay = Relay(*answers, billing=billing)
+        self.relay = Relay(*answers, billing=self.billing)
 
     async def sell(self, ask: dict[str, object] | None = None, caller: Principal = PREPAID):
         body = decode_top(json.dumps(ask or ASK).encode())
@@ -390,3 +400,26 @@ async def test_a_credit_is_no_matter_of_calls_by_the_usual_way():
 
     assert [budgets for budgets, _ in shop.purse.taken] == [(WALLET,)]
     assert (shop.record.price, shop.record.billing) == (COST, "")
+
+
+async def test_gathered_calls_are_priced_at_once_and_written_down_when_told():
+    shop = Shop(whole(REPLY), whole(REPLY), gathers=True)
+
+    await shop.sold()
+    await shop.sold()
+    before = list(shop.journal.records)
+    shop.billing.write_down()
+
+    assert [record.price for record in shop.relay.records] == [COST, COST]
+    assert before == []
+    assert [record.price for record in shop.journal.records] == [COST, COST]
+    assert (shop.journal.reserved, shop.purse.ended) == (0, [COST, COST])
+
+
+async def test_what_nobody_asks_for_is_written_down_in_the_next_turn():
+    shop = Shop(whole(REPLY), gathers=True)
+    await shop.sold()
+
+    await asyncio.sleep(0)
+
+    assert shop.record.price == COST

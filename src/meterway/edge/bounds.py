@@ -11,6 +11,7 @@ It also tells a handler at once when its client has gone, without a task that wa
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -68,9 +69,11 @@ class BoundedProtocol(HttpToolsProtocol):
     scope: dict[str, Any]  # type: ignore[assignment]  # with an extension of our own
 
     @classmethod
-    def with_limits(cls, limits: Limits) -> type["BoundedProtocol"]:
-        """Return the class of one server's connections."""
-        sweeper, outbox = _Sweeper(limits.sweep_seconds), Outbox()
+    def with_limits(
+        cls, limits: Limits, before: Callable[[], None] | None = None
+    ) -> type["BoundedProtocol"]:
+        """Return the class of one server's connections; `before` is called before each writes."""
+        sweeper, outbox = _Sweeper(limits.sweep_seconds), Outbox(before=before)
         members = {"limits": limits, "sweeper": sweeper, "outbox": outbox}
         return type("BoundedProtocol", (cls,), members)
 

@@ -1,7 +1,7 @@
 """Gathers what one turn of the event loop writes to sockets, and writes it together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 Pieces: TypeAlias = bytes | Sequence[bytes]  # joined only by the system
@@ -12,6 +12,8 @@ _MOST = 256 * 1024
 class Outbox:
     """Writes what was posted at the end of the loop's turn, at most `most` bytes later.
 
+    `before` is called before anything is written.
+
     A system call between two steps of Python leaves the caches cold for the second, and each
     write wakes whoever reads at the other end: one after the other they cost a third less of a
     busy worker's time than scattered over the turn. An idle one waits for nobody.
@@ -20,9 +22,10 @@ class Outbox:
     aborted one needs nothing.
     """
 
-    __slots__ = ("_most", "_posted", "_size")
+    __slots__ = ("_before", "_most", "_posted", "_size")
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MOST, before: Callable[[], None] | None = None) -> None:
+        self._before = before
         self._most = most
         self._posted: list[tuple[asyncio.WriteTransport, Pieces]] = []
         self._size = 0
@@ -40,6 +43,8 @@ class Outbox:
     def flush(self) -> None:
         """Write everything now, except to transports that closed meanwhile."""
         posted, self._posted, self._size = self._posted, [], 0
+        if posted and self._before is not None:
+            self._before()
         for transport, data in posted:
             if transport.is_closing():
                 continue

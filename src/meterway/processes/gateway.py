@@ -148,6 +148,10 @@ class Gateway:
         """Return the request bytes in memory."""
         return self._in_flight.held
 
+    def before_writing(self) -> None:
+        """Journal what ended calls cost, before a byte of their replies' ends leaves."""
+        self._relaying.write_down()
+
     async def close(self) -> None:
         """Let go of everything; no request is running any more."""
         await self._tasks.cancel()

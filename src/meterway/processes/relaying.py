@@ -75,7 +75,8 @@ class Relaying:
         self._ended = EndedCalls(Figures(), write)
         self._clock = clock
         self._money = money
-        till = Till(clock, (self._ended,), self._billing())
+        self._billing = self._made_billing(gathers=settings.journal_sync != "always")
+        till = Till(clock, (self._ended,), self._billing)
         self.gate = Gate(unchanged, router, limits, till, attempts)
         self._listed: tuple[Router, list[Model]] = (router, [])
 
@@ -99,11 +100,16 @@ class Relaying:
         self.loaded = True
         _log.info("channels.loaded", channels=len(channels), sandbox=not real)
 
-    def _billing(self) -> Billing | None:
+    def _made_billing(self, *, gathers: bool) -> Billing | None:
         money = self._money
         if money is None:
             return None
-        return Billing(self.catalog, money.pricing, money, money, self.terms)
+        return Billing(self.catalog, money.pricing, money, money, self.terms, gathers=gathers)
+
+    def write_down(self) -> None:
+        """Journal the calls that ended; nothing of their replies' ends may leave before."""
+        if self._billing is not None:
+            self._billing.write_down()
 
     def terms(self, model: str) -> Terms:
         """Return what a model is priced as."""
@@ -138,6 +144,7 @@ class Relaying:
 
     async def close(self) -> None:
         """Close the connections to upstreams, and tell of the last calls."""
+        self.write_down()
         self._ended.flush()
         await self.network.close()
 

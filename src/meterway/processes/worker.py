@@ -37,6 +37,9 @@ class Served(Protocol):
     def held_bytes(self) -> int:
         """Return the request bytes in memory."""
 
+    def before_writing(self) -> None:
+        """Do what must be done before anything is written to clients."""
+
     async def close(self) -> None:
         """Let go of everything; no request is running any more."""
 
@@ -55,7 +58,7 @@ def run_worker(
 
 async def _serve(build: Build, listening: socket.socket, limits: Limits, grace: float) -> None:
     served = await build()
-    server = _Server(_config(served.app, limits, grace))
+    server = _Server(_config(served, limits, grace))
     loop = asyncio.get_running_loop()
     tasks, parent = Tasks(), os.getppid()
 
@@ -96,10 +99,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(app: Handler, limits: Limits, grace: float) -> uvicorn.Config:
+def _config(served: Served, limits: Limits, grace: float) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
-        http=BoundedProtocol.with_limits(limits),
+        served.app,
+        http=BoundedProtocol.with_limits(limits, served.before_writing),
         ws="none",
         lifespan="off",
         log_config=None,

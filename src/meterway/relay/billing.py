@@ -1,8 +1,11 @@
 """The money of a call: its price is quoted, its worst case held, its charge journalled."""
 
+import asyncio
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol, TypeAlias
+
+import structlog
 
 from meterway.auth.types import Principal
 from meterway.catalog.service import Catalog
@@ -23,6 +26,8 @@ from meterway.routing.router import ModelNotFoundError, Terms
 
 _NO_USAGE = Usage()
 _MODELS_KEPT = 4096
+_MOST_GATHERED = 64
+_log = structlog.get_logger()
 _SHORT_SECONDS = 2.0
 _SHORT_KEPT = 10_000
 
@@ -67,22 +72,28 @@ class Journal(Protocol):
 class Billing:
     """Opens a tab for each call of one worker.
 
-    `terms` says of a model what it is priced as.
+    `terms` says of a model what it is priced as. One that `gathers` leaves the calls that end to
+    `write_down`, where the code for them is warm after the first: a record has to be there
+    before its reply's last byte leaves, and no sooner.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker has of money
         self,
         catalog: Catalog,
         pricing: Pricing,
         purse: Purse,
         journal: Journal,
         terms: Callable[[str], Terms],
+        *,
+        gathers: bool = False,
     ) -> None:
         self._catalog = catalog
         self._pricing = pricing
         self._purse = purse
         self._terms = terms
         self._models: dict[str, Model | None] = {}
+        self._gathers = gathers
+        self._ended: list[tuple[Tab, CallRecord, str | None]] = []
         self.journal = journal
         self._short: dict[_Budgets, tuple[Nanos, float]] = {}
 
@@ -138,6 +149,25 @@ class Billing:
                 self._short.clear()
             self._short[credit] = most, now
             return None
+
+    def charge(self, tab: "Tab", record: CallRecord, service: str | None) -> None:
+        """Journal a call that was priced: now, or with those that end in the same turn."""
+        ended = self._ended
+        ended.append((tab, record, service))
+        if not self._gathers or len(ended) >= _MOST_GATHERED:
+            self.write_down()
+        elif len(ended) == 1:  # where nothing is written any more, as to a client who left
+            asyncio.get_running_loop().call_soon(self.write_down)
+
+    def write_down(self) -> None:
+        """Journal the calls that ended; whoever writes to clients calls this before."""
+        ended, journal = self._ended, self.journal
+        while ended:
+            tab, record, service = ended.pop()
+            try:
+                journal.write(encode_record(tab.charged(record, service)))
+            except Exception as error:  # noqa: BLE001 - one call's fault is not the others'
+                _log.error("call.not_journalled", call_id=record.call_id, exc_info=error)
 
     def cost(self, record: CallRecord, usage: Usage, asked: Quote, service: str | None) -> Nanos:
         """Return what the answering upstream charges us, as far as its list price is known.
@@ -199,19 +229,20 @@ class Tab:
 
     def close(self, record: CallRecord, *, due: bool) -> None:
         """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
-        taken, journal = self._taken, self._billing.journal
+        taken, billing = self._taken, self._billing
         if due:
-            journal.write(encode_record(self._charged(record)))
+            usage, quote = record.usage or _NO_USAGE, self._quote
+            service = service_of(quote.rates, self._service, record.service_tier)
+            record.price = price(usage, quote.rates, quote.factors, service)
+            billing.charge(self, record, service)
             return
         if taken is not None:
             taken.release()
-        journal.release()
+        billing.journal.release()
 
-    def _charged(self, record: CallRecord) -> Record:
-        """Price a call, end its hold, and return what is kept of it."""
-        usage, rates = record.usage or _NO_USAGE, self._quote.rates
-        service = service_of(rates, self._service, record.service_tier)
-        record.price = amount = price(usage, rates, self._quote.factors, service)
+    def charged(self, record: CallRecord, service: str | None) -> Record:
+        """End the hold of a call that was priced, and return what is kept of it."""
+        usage, amount = record.usage or _NO_USAGE, record.price
         takes, overrun = ((), 0) if self._taken is None else self._taken.close(amount)
         cost = self._billing.cost(record, usage, self._quote, service)
         return Record(
