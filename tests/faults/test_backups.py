@@ -1,4 +1,4 @@
-"""A gateway that sells is backed up and restored elsewhere; the last release's data is taken over."""
+"""A gateway that sells is backed up and restored; the last release's data is taken over."""
 
 import asyncio
 import shutil

@@ -34,6 +34,12 @@ def _disk(folder: Path, megabytes: int) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def _grow(folder: Path, megabytes: int) -> None:
+    """Make a small disk larger."""
+    options = ["-o", f"remount,size={megabytes}m"]
+    subprocess.run(["mount", *options, str(folder)], check=True)
+
+
 def _fill(folder: Path) -> None:
     """Write until the disk has no room for another byte."""
     with (folder / _BALLAST).open("ab", buffering=0) as ballast:
@@ -59,7 +65,7 @@ def _fill_up(shop: Shop) -> None:
 async def _until(shop: Shop, sold: Sold, status: int, **options) -> None:
     """Call until the answer has a status."""
     async with asyncio.timeout(60):
-        while await shop.call(sold, stream=False, **options) != status:
+        while await shop.call(sold, stream=False, **options) != status:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.01)
 
 
@@ -76,8 +82,7 @@ async def test_full_disk_of_journals_refuses_calls_until_there_is_room(open_shop
             assert await shop.call(refused, stream=stream) == 503
         assert await shop.call(refused, stream=False, key=shop.gateway.key) == 503
 
-        options = ["-o", "remount,size=64m", str(shop.gateway.journals)]
-        subprocess.run(["mount", *options], check=True)
+        _grow(shop.gateway.journals, 64)
         await _until(shop, sold, 200)
         await _until(shop, sold, 200, key=shop.gateway.key)
         await asyncio.to_thread(shop.settled)
