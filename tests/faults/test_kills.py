@@ -58,6 +58,7 @@ async def test_every_reply_that_ended_is_charged_once_whoever_is_killed(open_sho
 
     _assert_books(shop, crowds)
     _assert_unended(shop, crowds)
+    assert len({call >> 12 & 1023 for call in shop.charged()}) > 2, "who starts anew has new ids"
     sample = sorted(call for sold in crowds[0] for call in sold.ended)[:20]
     receipts = [await asyncio.to_thread(shop.receipt, call) for call in sample]
     assert {receipt["outcome"] for receipt in receipts} == {"completed"}

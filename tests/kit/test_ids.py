@@ -15,6 +15,18 @@ def test_call_id_tells_its_moment_to_the_millisecond():
     assert before - 0.001 <= moment(call_id) <= after
 
 
+@pytest.mark.parametrize("number", [0, 3, 1023, 1024 * 5 + 7])
+def test_ids_go_on_at_another_node_and_still_increase(number):
+    ids = CallIds(9)
+    before = [ids.next() for _ in range(5000)]
+
+    ids.move(number)
+    after = [ids.next() for _ in range(5000)]
+
+    assert sorted(set(before + after)) == before + after
+    assert {call >> 12 & 1023 for call in after} == {number % 1024}
+
+
 def test_first_id_parts_what_came_before_from_what_came_after():
     at = 1_800_000_000.123
 

@@ -24,6 +24,8 @@ class CallIds:
 
     One maker per process; two processes of one installation need different nodes. The ids of
     one maker strictly increase, also when the clock goes back or 4,096 fall in a millisecond.
+    A process that starts after the clock went back could repeat what its predecessor made: `move`
+    gives it a node of its own before anything is kept under its ids.
     """
 
     def __init__(self, node: int) -> None:
@@ -33,6 +35,11 @@ class CallIds:
         self._node = node << _SEQUENCE_BITS
         self._last_ms = 0
         self._sequence = 0
+
+    def move(self, number: int) -> None:
+        """Go on at the node of a number that nobody else was given; it repeats after 1,024."""
+        self._node = number % (1 << _NODE_BITS) << _SEQUENCE_BITS
+        self._last_ms, self._sequence = self._last_ms + 1, -1  # the new node may be the lesser
 
     def next(self) -> int:
         """Return the next id of this process."""

@@ -57,7 +57,8 @@ class Gateway:
         self._in_flight = InFlight(settings.in_flight_limit)
         process = f"worker-{node}"
         limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
-        self._money = _money(settings, self._engine, clock, place, process)
+        ids = CallIds(node)
+        self._money = _money(settings, self._engine, clock, ids, place, process)
         self._relaying = Relaying(
             settings, self._engine, clock, self._counter, process, limits, self._money
         )
@@ -82,7 +83,7 @@ class Gateway:
             money=self._money,
             membership_prices=membership_prices(settings),
         )
-        self.app = Server(self._routes(settings, office), CallIds(node))
+        self.app = Server(self._routes(settings, office), ids)
 
     def _watching(self, settings: Settings, clock: Clock) -> versions.Watcher:
         return versions.Watcher(
@@ -177,8 +178,13 @@ async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:
     return gateway
 
 
-def _money(
-    settings: Settings, engine: AsyncEngine, clock: Clock, place: Workplace, process: str
+def _money(  # noqa: PLR0913 - what a worker has
+    settings: Settings,
+    engine: AsyncEngine,
+    clock: Clock,
+    ids: CallIds,
+    place: Workplace,
+    process: str,
 ) -> Money | None:
     """Return what the worker keeps of money; None where nothing is billed."""
     if not settings.billing:
@@ -187,6 +193,7 @@ def _money(
         engine,
         clock,
         Catalog(),
+        ids=ids,
         folder=settings.journals,
         board=place.board,
         process=process,

@@ -11,7 +11,7 @@ from meterway.catalog.service import Catalog
 from meterway.db.engine import reading, transaction
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
-from meterway.kit.ids import random_text
+from meterway.kit.ids import CallIds, random_text
 from meterway.kit.money import Nanos
 from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets.board import Board
@@ -43,6 +43,7 @@ class Money:
         clock: Clock,
         catalog: Catalog,
         *,
+        ids: CallIds,
         folder: Path,
         board: Path,
         process: str,
@@ -52,6 +53,7 @@ class Money:
         self.pricing = Pricing(catalog)
         self._engine = engine
         self._clock = clock
+        self._ids = ids
         self._folder = folder
         self._board = Board(board)
         self.name = f"{process}-{random_text(_SUFFIX)}"
@@ -158,6 +160,7 @@ class Money:
         place = await asyncio.to_thread(journals.place_of, self._folder)
         async with transaction(self._engine) as tx:
             number = await journals.register(tx, self.name, place, self._clock.now())
+        self._ids.move(number)  # whatever clocks do, no process before had it
         purse = Purse(self._engine, number, self._clock, self._board, workers=self._workers)
         self._purse = purse
         self._tasks.spawn(purse.run(), name="purse.run")
