@@ -67,6 +67,15 @@ def test_what_is_written_is_read_in_its_order(open_journal, tmp_path):
     assert _records(tmp_path / "w") == records
 
 
+def test_only_its_owner_may_read_it(open_journal, tmp_path):
+    _write(open_journal(), RECORD)
+
+    folder = tmp_path / "w"
+
+    modes = {path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())}
+    assert modes == {0}
+
+
 def test_records_are_read_with_the_place_behind_them(open_journal, tmp_path):
     _write(open_journal(), b"a", b"bc", *[b"x" * MAX_RECORD] * ROOM_OF)
     reader = JournalReader(tmp_path / "w")
