@@ -14,6 +14,7 @@ from meterway.limits.types import SECOND, Kind, Limit, Subject, bound, standings
 NOW = 5_000_000 * SECOND
 MINUTE = 60 * SECOND
 WORKERS = 3
+MILLION = 1_000_000
 LAWS = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -22,7 +23,7 @@ STEPS = st.lists(
         st.integers(0, WORKERS - 1),
         st.sampled_from([0, 1, 1_000_000, 40_000_000, TENTH - 1, TENTH, 7 * TENTH]),
         st.integers(0, 90),
-        st.sampled_from(["take", "take", "take", "flush", "refill"]),
+        st.sampled_from(["take", "take", "take", "settle", "all"]),
     ),
     min_size=1,
     max_size=60,
@@ -65,48 +66,62 @@ def hold_the_lock(path):
     return held
 
 
-def keeps_the_law(times, most):
-    """Whether no stretch has more than the burst and what came back in its time."""
-    step = -(-MINUTE // most)
-    ahead = 0
-    for time in times:
-        ahead = max(ahead, time) + step
+def keeps_the_law(spent, most):
+    """Whether no stretch of `(time, how much)` has more than the burst and what came back in it."""
+    step, ahead = -(-MINUTE // most), 0
+    for time, much in spent:
+        ahead = max(ahead, time) + much * step
         if ahead - time > step * most:
             return False
     return True
 
 
 @LAWS
-@example(most=6_400, start=0, steps=[(0, 0, 90, "take"), (1, 0, 90, "take")] * 60)
 @given(most=st.sampled_from([60, 700, 6_400]), start=st.integers(0, 2 * TENTH), steps=STEPS)
 async def test_no_stretch_of_time_has_more_calls_than_its_limit(machine, most, start, steps):
     workers, bounds = machine(), user(1, requests=most)
-    now, times = NOW + start, []
+    now, spent = NOW + start, []
     for worker, gap, calls, what in steps:
         now += gap
-        if what == "flush":
+        if what == "settle":
             workers[worker].settle(now)
-        elif what == "refill":
+        elif what == "all":
             now += MINUTE // 2
-        times += [now] * await admitted(workers[worker], bounds, calls, now)
+        spent.append((now, await admitted(workers[worker], bounds, calls, now)))
 
-    assert keeps_the_law(times, most)
+    assert keeps_the_law(spent, most)
 
 
 @LAWS
-@given(most=st.sampled_from([700, 6_400, 90_000]), sizes=st.lists(st.integers(1, 90)), steps=STEPS)
-async def test_no_stretch_of_time_has_more_tokens_than_its_limit(machine, most, sizes, steps):
+@example(most=MILLION, steps=[(0, 0, 2, "take"), (0, TENTH - 1, 8, "take"), (1, 0, 0, "all")])
+@example(most=MILLION, steps=[(0, 0, 2, "take"), (0, 7 * TENTH, 8, "take"), (1, 0, 0, "all")])
+@example(
+    most=MILLION,
+    steps=[
+        (0, 0, 2, "take"),
+        (1, TENTH, 2, "take"),
+        (0, 0, 0, "settle"),
+        (1, TENTH - 1, 8, "take"),
+        (2, 0, 0, "all"),
+    ],
+)
+@given(most=st.sampled_from([700, 90_000, MILLION]), steps=STEPS)
+async def test_no_stretch_of_time_has_more_tokens_than_its_limit(machine, most, steps):
     workers, bounds = machine(), user(1, tokens=most)
-    now, times = NOW, []
+    now, spent = NOW, []
     for worker, gap, calls, what in steps:
         now += gap
-        if what == "flush":
+        if what == "settle":
             workers[worker].settle(now)
-        for tokens in [*sizes, *[calls or 1] * 9]:
-            if (await workers[worker].take(bounds, tokens, now)).refused is None:
-                times += [now] * tokens
+        spent.append((now, await admitted(workers[worker], bounds, calls, now)))
+        tokens = most if what == "all" else 0
+        while tokens:  # all that may be had at this moment
+            if not await admitted(workers[worker], bounds, 1, now, tokens):
+                tokens //= 2
+            else:
+                spent.append((now, tokens))
 
-    assert keeps_the_law(times, most)
+    assert keeps_the_law(spent, most)
 
 
 @LAWS
