@@ -9,69 +9,95 @@ platform's API has `retry-after` alone.
 import math
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
-from meterway.edge.http import Headers
-from meterway.limits.types import Standing, Standings
+from meterway.limits.types import Standings
 from meterway.protocols.dialects import Dialect
 
 _ROUNDING = 1e-6  # milliseconds that floats may be off
-_Names: TypeAlias = tuple[bytes, bytes, bytes]
 
 
-def _anthropics(name: bytes) -> _Names:
-    prefix = b"anthropic-ratelimit-" + name
-    return prefix + b"-limit", prefix + b"-remaining", prefix + b"-reset"
-
-
-def _openais(name: bytes) -> _Names:
+def _openais(name: bytes) -> tuple[bytes, bytes, bytes]:
     prefix = b"x-ratelimit-"
     return prefix + b"limit-" + name, prefix + b"remaining-" + name, prefix + b"reset-" + name
 
 
-_OPENAI_REQUESTS, _OPENAI_TOKENS = _openais(b"requests"), _openais(b"tokens")
+def _anthropics(name: bytes) -> tuple[bytes, bytes, bytes]:
+    prefix = b"anthropic-ratelimit-" + name
+    return prefix + b"-limit", prefix + b"-remaining", prefix + b"-reset"
+
+
+_REQUESTS_LIMIT, _REQUESTS_LEFT, _REQUESTS_RESET = _openais(b"requests")
+_TOKENS_LIMIT, _TOKENS_LEFT, _TOKENS_RESET = _openais(b"tokens")
 _ANTHROPIC_REQUESTS = _anthropics(b"requests")
 # Our limit counts both kinds of tokens.
-_ANTHROPIC_TOKENS = tuple(map(_anthropics, (b"tokens", b"input-tokens", b"output-tokens")))
+_ANTHROPIC_TOKENS, _ANTHROPIC_INPUT, _ANTHROPIC_OUTPUT = map(
+    _anthropics, (b"tokens", b"input-tokens", b"output-tokens")
+)
 
 
 def headers_of(standings: Standings, dialect: Dialect | None) -> list[tuple[bytes, bytes]]:
     """Return the headers for a reply; a limit the caller does not have has none."""
-    requests, tokens = standings.requests, standings.tokens
-    headers: list[tuple[bytes, bytes]] = []
     match dialect:
-        case None:
-            pass
         case Dialect.OPENAI_CHAT:
-            if requests is not None:
-                headers += _told(_OPENAI_REQUESTS, requests, duration(requests.reset))
-            if tokens is not None:
-                headers += _told(_OPENAI_TOKENS, tokens, duration(tokens.reset))
+            return _for_openai(standings)
         case Dialect.ANTHROPIC_MESSAGES:
-            if requests is not None:
-                reset = moment(standings.at + requests.reset)
-                headers += _told(_ANTHROPIC_REQUESTS, requests, reset)
-            if tokens is not None:
-                reset = moment(standings.at + tokens.reset)
-                for names in _ANTHROPIC_TOKENS:
-                    headers += _told(names, tokens, reset)
+            return _for_anthropic(standings)
+        case None:
+            return []
         case _:
             assert_never(dialect)
+
+
+def _for_openai(standings: Standings) -> list[tuple[bytes, bytes]]:
+    """Return them written out, which every call pays for."""
+    requests, tokens = standings.requests, standings.tokens
+    headers: list[tuple[bytes, bytes]] = []
+    if requests is not None:
+        headers = [
+            (_REQUESTS_LIMIT, _digits(requests.limit)),
+            (_REQUESTS_LEFT, b"%d" % requests.remaining),
+            (_REQUESTS_RESET, duration(requests.reset)),
+        ]
+    if tokens is not None:
+        headers += (
+            (_TOKENS_LIMIT, _digits(tokens.limit)),
+            (_TOKENS_LEFT, b"%d" % tokens.remaining),
+            (_TOKENS_RESET, duration(tokens.reset)),
+        )
     return headers
 
 
-def _told(names: _Names, standing: Standing, reset: bytes) -> Headers:
-    limit, remaining, renewed = names
-    return (
-        (limit, b"%d" % standing.limit),
-        (remaining, b"%d" % standing.remaining),
-        (renewed, reset),
-    )
+def _for_anthropic(standings: Standings) -> list[tuple[bytes, bytes]]:
+    requests, tokens = standings.requests, standings.tokens
+    headers: list[tuple[bytes, bytes]] = []
+    if requests is not None:
+        limits, left, resets = _ANTHROPIC_REQUESTS
+        headers = [
+            (limits, _digits(requests.limit)),
+            (left, b"%d" % requests.remaining),
+            (resets, moment(standings.at + requests.reset)),
+        ]
+    if tokens is not None:
+        limit, remaining = _digits(tokens.limit), b"%d" % tokens.remaining
+        reset = moment(standings.at + tokens.reset)
+        for limits, left, resets in (_ANTHROPIC_TOKENS, _ANTHROPIC_INPUT, _ANTHROPIC_OUTPUT):
+            headers += ((limits, limit), (left, remaining), (resets, reset))
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def _digits(limit: int) -> bytes:
+    return b"%d" % limit
 
 
 def duration(seconds: float) -> bytes:
     """Write a time as OpenAI does, never too short: `20ms`, `1s`, `1.5s`, `6m0s`, `1h2m3s`."""
-    milliseconds = math.ceil(seconds * 1000 - _ROUNDING)
+    return _milliseconds(math.ceil(seconds * 1000 - _ROUNDING))
+
+
+@lru_cache(maxsize=4096)
+def _milliseconds(milliseconds: int) -> bytes:
     if milliseconds < 1000:  # noqa: PLR2004 - a second
         return b"%dms" % milliseconds
     whole, rest = divmod(milliseconds, 1000)

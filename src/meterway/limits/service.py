@@ -135,9 +135,7 @@ class Admission(msgspec.Struct):
         """
         more, self.tokens = tokens - self.tokens, tokens
         if more:
-            bounds = [one for one in self.bounds if one.limit.tokens is not None]
-            if bounds:
-                self.counts.charge(bounds, more, _now(self.clock))
+            self.counts.charge(self.bounds, more, int(self.clock.monotonic() * SECOND))
 
     def standings(self) -> Standings:
         """Return what was left of the caller's limits once this call was admitted."""
@@ -176,14 +174,6 @@ class Pace:
     async def keep(self, kind: Kind, user_id: int, /) -> None:
         """Count a request to an endpoint of `PER_SECOND`. Raises `RateLimitedError`."""
         await self._limiter.admit((bound(Subject(kind, user_id), self._limits[kind]),))
-
-
-def _now(clock: Clock) -> int:
-    """Return nanoseconds on the machine's monotonic clock.
-
-    All processes of a machine read the same one, and setting the wall clock does not move it.
-    """
-    return int(clock.monotonic() * SECOND)
 
 
 def _refused(taken: Taken, refusal: Refusal, at: float) -> RateLimitedError:

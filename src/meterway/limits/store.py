@@ -5,22 +5,25 @@ with a column per worker. A subject may lie in any of the cells of its group. No
 whose times are past and where nothing runs is as good as empty, and where a group has none the
 cell that owes least makes room.
 
-Decisions are made under one `flock`: the kernel frees it when its holder dies, and a whole
-decision takes a few microseconds. A holder that was stopped in the middle would stop everybody,
-so those who cannot get the lock for very long go on without it: until it is let go the counts may
-be a call or two off, and no cell changes its subject. Running calls need no lock to end, since
-each worker writes its own column alone; when a worker dies its whole column is zeroed.
+Decisions are made under one lock, which costs system calls. So a worker that is asked often for a
+caller far from its limits draws a few calls at once, and spends them from memory; near a limit
+each call is decided under the lock. Without it, which is where its holder seems stopped, the
+counts may be a call or two off, and no cell changes its subject. Running calls need no lock to
+end, nor to begin where few run, since each worker writes its own column alone; when a worker dies
+its whole column is zeroed.
 """
 
 import asyncio
-import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from meterway.kit.clock import Clock, SystemClock
+from meterway.limits.draws import TENTH, Draw, end_of_tenth
+from meterway.limits.lock import PATIENCE, Lock
 from meterway.limits.types import SECOND, Bound, Mark, Measure, Refusal, Taken
 
 CELLS = 65_536
@@ -33,9 +36,8 @@ _CELL = struct.Struct("@QQQ")  # number, arrival times for requests and tokens; 
 _TIMES, _TIMES_AT, _ROW_AT = struct.Struct("@QQ"), 8, _CELL.size
 _read, _write = _CELL.unpack_from, _TIMES.pack_into
 _REMEMBERED = 100_000  # cells a worker remembers
-_PATIENCE = 20_000  # tries at the lock before its holder counts as stopped: tens of milliseconds
-_IMPATIENCE = 50  # tries while it does
-_SOON = 0.05  # seconds; how late other workers may learn of a correction
+_EARLY = 3_000_000  # nanoseconds before the end of a tenth of a second in which it is settled
+_CLOCK = SystemClock()
 _NOWHERE = 0  # as the place of a cell, a place being where in the file it begins
 
 
@@ -58,11 +60,19 @@ class SharedCounts:
     """The counts of a machine, for the worker that counts its running calls in `column`.
 
     Open it in the process that uses it: one that inherits it would share its lock. The column is
-    zeroed, since who had it before is dead; a process that only calls `forget` has none. Raises
-    `OSError`, and `ValueError` for a file that `create` did not make.
+    zeroed, since who had it before is dead; a process that only calls `forget` has none. `clock`
+    tells how long ago `now` was said. Raises `OSError`, and `ValueError` for a file that `create`
+    did not make.
     """
 
-    def __init__(self, path: Path, column: int | None, *, patience: int = _PATIENCE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        column: int | None,
+        *,
+        patience: int = PATIENCE,
+        clock: Clock = _CLOCK,
+    ) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._map = mmap.mmap(self._file, 0)
         magic, cells, self._columns = _HEAD.unpack_from(self._map)
@@ -71,22 +81,22 @@ class SharedCounts:
         self._cells: int = cells
         self._size = _size(self._columns)
         self._row = struct.Struct(f"@{self._columns}H").unpack_from
+        self._subject_and_row = struct.Struct(f"@Q{_ROW_AT - 8}x{self._columns}H").unpack_from
         self._halves = memoryview(self._map).cast("H")
         self._places: dict[int, int] = {}
         self._due: dict[int, tuple[Bound, int]] = {}  # corrections not counted yet
+        self._draws: dict[int, Draw] = {}  # of who asked in this tenth, by the bounds' identity
         self._last = 0
+        self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
-        self._lock = partial(fcntl.flock, self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._unlock = partial(fcntl.flock, self._file, fcntl.LOCK_UN)
-        self._patience = self._tries = patience
+        self._reckoned: Callable[[], int] = int  # `now` while the timer runs, else 0
+        self._lock = Lock(self._file, patience=patience, alone=self._columns == 1)
         self._mine = (_CELL.size >> 1) + (column or 0)  # where in a cell, in halves of a word
         if column is not None:
             self.forget(column)
 
     def close(self) -> None:
         """Count what is due, and let go of the file."""
-        if self._timer is not None:
-            self._timer.cancel()
         self.flush()
         self._halves.release()
         self._map.close()
@@ -98,48 +108,143 @@ class SharedCounts:
         self._halves[first :: self._size >> 1] = memoryview(bytes(2 * self._cells)).cast("H")
 
     async def take(self, bounds: Sequence[Bound], tokens: int, now: int) -> Taken:
-        """Count a request of `tokens` tokens against all of `bounds`, or against none."""
-        held = self._enter()
+        """Count a request of `tokens` tokens against all of `bounds`, or against none.
+
+        Draws are kept by the identity of `bounds`, so hand in the same object for the same caller.
+        """
+        draw = self._draws.get(id(bounds))
+        if (
+            draw is not None
+            and draw.left
+            and tokens <= draw.tokens
+            and now <= draw.ends
+            and (not draw.running or self._run(draw))
+        ):
+            return Taken(now, draw.spend(tokens, now), draw.counts)
+        held = self._lock.enter()
         try:
-            if self._due:
-                self._correct(now, held)
-            return self._decide(bounds, tokens, now, held)
+            return self._ask(bounds, tokens, now, held)
         finally:
             if held:
-                self._unlock()
+                self._lock.leave()
 
     def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
         """Count `tokens` more, or where negative fewer, whether they are allowed or not.
 
-        It is done before this worker's next decision, which has the lock anyway, or in 50 ms.
-        Needs a running event loop.
+        It is done under the lock before this worker's next decision there, or in a tenth of a
+        second. Needs a running event loop.
         """
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SOON, self.flush)
-        self._last = now
+        due = self._due
         for bound in bounds:
-            number = bound.figures[0]
-            _, known = self._due.get(number, (bound, 0))
-            self._due[number] = (bound, known + tokens)
+            number, _, _, token_step, _, _ = bound.figures
+            if token_step:
+                known = due.get(number)
+                due[number] = (bound, tokens if known is None else known[1] + tokens)
+        if due:
+            self._settle_soon(now)
 
     def flush(self) -> None:
-        """Count what is due."""
-        self._timer = None
-        if not self._due:
-            return
-        held = self._enter()
-        try:
-            self._correct(self._last, held)
-        finally:
-            if held:
-                self._unlock()
+        """Settle, at the time it must be by now."""
+        self.settle(max(self._last, self._reckoned()))
+
+    def settle(self, now: int) -> None:
+        """Count what is due, and give back what was drawn and not spent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._reckoned = None, int
+        if self._due or any(draw.left for draw in self._draws.values()):
+            held = self._lock.enter()
+            try:
+                self._correct(now, held)
+                for draw in self._draws.values():
+                    self._give_back(draw, now, held)
+            finally:
+                if held:
+                    self._lock.leave()
+        self._draws.clear()
 
     def give(self, taken: Taken) -> None:
         """Count the call of `taken` as running no longer."""
+        self._end(taken.places)
+
+    def _end(self, counts: Sequence[int]) -> None:
         halves = self._halves
-        for count in taken.places:
+        for count in counts:
             if halves[count]:  # else its column was zeroed meanwhile
                 halves[count] -= 1
+
+    def _settle_soon(self, now: int) -> None:
+        """Have everything settled shortly before this tenth of a second ends, or the next."""
+        self._last = now
+        if self._timer is not None:
+            return
+        wait = end_of_tenth(now) - now - _EARLY
+        self._reckoned = partial(_since, self._clock.monotonic(), self._clock, now)
+        seconds = (wait if wait > 0 else wait + TENTH) / SECOND
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.flush)
+
+    # -- drawing -------------------------------------------------------------------------------
+
+    def _run(self, draw: Draw) -> bool:
+        """Count a call as running without the lock, unless as many run as all might add by now.
+
+        It is counted first and looked at again then: whoever decides meanwhile sees it, but for
+        those who are just deciding, and they are one per worker.
+        """
+        content, halves = self._map, self._halves
+        for place, _, most in draw.running:
+            if sum(self._row(content, place + _ROW_AT)) + 2 * self._columns >= most:
+                return False
+        for count in draw.counts:
+            halves[count] += 1
+        for place, number, most in draw.running:
+            found, *running = self._subject_and_row(content, place)
+            if found != number or sum(running) + self._columns > most:
+                self._end(draw.counts)
+                return False
+        return True
+
+    def _ask(self, bounds: Sequence[Bound], tokens: int, now: int, held: bool) -> Taken:  # noqa: FBT001 - private
+        """Decide from the shared counts; draw for the next calls where this is the second."""
+        draw = self._draws.get(id(bounds))
+        if self._due:
+            self._correct(now, held)
+        if draw is not None:
+            self._give_back(draw, now, held)
+        taken = self._decide(bounds, tokens, now, held)
+        if taken.refused is not None:
+            number = taken.refused.bound.figures[0]
+            others = [one for one in self._draws.values() if one.left and one.touches(number)]
+            for other in others:
+                self._give_back(other, now, held)
+            return self._decide(bounds, tokens, now, held) if others else taken
+        if held:
+            self._draw(bounds, tokens, now, taken, draw)
+        return taken
+
+    def _draw(
+        self, bounds: Sequence[Bound], tokens: int, now: int, taken: Taken, draw: Draw | None
+    ) -> None:
+        """Draw where the caller asked in this tenth before, or note that it did; with the lock."""
+        self._settle_soon(now)
+        ends = end_of_tenth(now)
+        if draw is None or draw.ends != ends:
+            if len(self._draws) < _REMEMBERED:
+                self._draws[id(bounds)] = Draw(bounds, ends)
+        elif ends - now > _EARLY and len(taken.marks) == len(bounds):
+            after = draw.fill(taken.marks, taken.places, tokens, now, self._columns)
+            for _, arrival, owed, place in after:
+                _write(self._map, place + _TIMES_AT, arrival, owed)
+
+    def _give_back(self, draw: Draw, now: int, held: bool) -> None:  # noqa: FBT001 - private
+        """Take what was not spent off the shared counts; without the lock it lapses."""
+        if draw.left and held:
+            for bound, _, _, place in draw.marks:
+                number, arrival, owed = _read(self._map, place)
+                if number == bound.figures[0]:
+                    requests, tokens = draw.unspent(bound, now)
+                    _write(self._map, place + _TIMES_AT, arrival - requests, owed - tokens)
+        draw.left = 0
 
     # -- deciding ------------------------------------------------------------------------------
 
@@ -252,31 +357,10 @@ class SharedCounts:
                 best, least = place, last
         return best
 
-    # -- the lock ------------------------------------------------------------------------------
 
-    def _enter(self) -> bool:
-        """Take the lock; False means that its holder seems stopped, and to go on without."""
-        try:
-            self._lock()
-        except BlockingIOError:
-            return self._queue()
-        return True
-
-    def _queue(self) -> bool:
-        """Try again and again, letting others run; be impatient with a holder that seems stopped.
-
-        Each holder keeps the lock for microseconds, so one that lives lets somebody in between.
-        """
-        for _ in range(self._tries):
-            os.sched_yield()
-            try:
-                self._lock()
-            except BlockingIOError:
-                continue
-            self._tries = self._patience
-            return True
-        self._tries = min(_IMPATIENCE, self._patience)
-        return False
+def _since(began: float, clock: Clock, now: int) -> int:
+    """Return what `now` has become since it was `began` on the clock."""
+    return now + int((clock.monotonic() - began) * SECOND)
 
 
 def _starts_debt(cost: int, room: int, owed: int, now: int) -> bool:

@@ -1,0 +1,124 @@
+"""What a worker may spend without asking: a few calls, drawn from the shared counts while far off.
+
+Draws are dated to the end of the tenth of a second they are made in, for all workers alike, and
+are spent by then. So a drawn call is counted no earlier than it comes, and what comes meanwhile
+finds it counted: nobody ever gets more than under a lock for each call. And within that tenth no
+count starts afresh from a later moment, so that what was not spent can be taken off again exactly.
+
+Dating costs a caller who was idle what a tenth of a second renews, once. A large limit per minute
+bears that, being a 600th of it; a small one is drawn from only where more than that is used.
+"""
+
+from collections.abc import Sequence
+
+from meterway.limits.types import SECOND, Bound, Mark
+
+TENTH = SECOND // 10
+_FIRST, _GROWTH, _MOST = 8, 4, 128  # calls at once
+_LARGE, _LONG = 6_000, 600 * TENTH  # what bears a tenth's dating: so many in so long
+
+
+def end_of_tenth(now: int) -> int:
+    """Return the next full tenth of a second, in nanoseconds."""
+    return now - now % TENTH + TENTH
+
+
+class Draw:
+    """What one caller's next calls may spend: `left` calls and `tokens` tokens until `ends`.
+
+    It begins with nothing, as the note that its caller asked in this tenth of a second. `counts`
+    is where its running calls are counted; `running` has the place, number and limit of each.
+    """
+
+    __slots__ = ("bounds", "counts", "ends", "left", "marks", "running", "size", "tokens")
+
+    def __init__(self, bounds: Sequence[Bound], ends: int) -> None:
+        self.bounds = bounds
+        self.ends = ends
+        self.size = _FIRST
+        self.left = self.tokens = 0
+        self.marks: Sequence[Mark] = ()
+        self.counts: Sequence[int] = ()
+        self.running: Sequence[tuple[int, int, int]] = ()
+
+    def touches(self, number: int) -> bool:
+        """Say whether the subject of this number is among those drawn from."""
+        return any(bound.figures[0] == number for bound in self.bounds)
+
+    def fill(
+        self, marks: Sequence[Mark], counts: Sequence[int], tokens: int, now: int, workers: int
+    ) -> Sequence[Mark]:
+        """Draw for calls of about `tokens` tokens after one that left `marks`; all is spent.
+
+        Returns where that leaves the subjects: less than half used, and so far from their limits
+        that all workers may draw as much. Returns nothing where they are closer.
+        """
+        share = 8 * workers
+        calls, budget = self.size, self.size * tokens
+        for bound, _, _, _ in marks:
+            _, step, room, token_step, token_room, most = bound.figures
+            if step:
+                calls = min(calls, room // step // share)
+            if token_step:
+                budget = min(budget, token_room // token_step // share)
+            if most and most <= 2 * workers:
+                return ()
+        if calls < 2 or budget < tokens:  # noqa: PLR2004 - one alone saves nothing
+            return ()
+        after = []
+        for mark in marks:
+            ahead = _ahead(mark, calls, budget, self.ends, now)
+            if ahead is None:
+                return ()
+            after.append(ahead)
+        self.size = min(self.size * _GROWTH, _MOST)
+        self.left, self.tokens, self.marks, self.counts = calls, budget, marks, counts
+        self.running = [
+            (place, bound.figures[0], bound.figures[5])
+            for bound, _, _, place in marks
+            if bound.figures[5]
+        ]
+        return after
+
+    def spend(self, tokens: int, now: int) -> Sequence[Mark]:
+        """Take a call off; return where it leaves the subjects, as far as this worker knows."""
+        self.left -= 1
+        self.tokens -= tokens
+        marks = []
+        for bound, arrival, owed, place in self.marks:
+            _, step, _, token_step, _, _ = bound.figures
+            arrival = (arrival if arrival > now else now) + step  # noqa: FURB136, PLW2901 - thrice as fast as max
+            if token_step:
+                owed = (owed if owed > now else now) + tokens * token_step  # noqa: FURB136, PLW2901 - same
+            marks.append((bound, arrival, owed, place))
+        self.marks = marks
+        return marks
+
+    def unspent(self, bound: Bound, now: int) -> tuple[int, int]:
+        """Return by how many nanoseconds to set back the times of `bound` for what is left.
+
+        Whoever drew in a later tenth may have counted from its end: that much stays.
+        """
+        _, step, _, token_step, _, _ = bound.figures
+        later = max(end_of_tenth(now) - self.ends, 0)
+        return max(self.left * step - later, 0), max(self.tokens * token_step - later, 0)
+
+
+def _ahead(mark: Mark, calls: int, tokens: int, ends: int, now: int) -> Mark | None:
+    """Return where a draw leaves a subject, or None where it may not be drawn from."""
+    bound, arrival, owed, place = mark
+    _, step, room, token_step, token_room, _ = bound.figures
+    if step:
+        arrival = _dated(arrival, ends, step, room) + calls * step
+    if token_step:
+        owed = _dated(owed, ends, token_step, token_room) + tokens * token_step
+    if 2 * (arrival - now) > room or 2 * (owed - now) > token_room:
+        return None
+    return bound, arrival, owed, place
+
+
+def _dated(time: int, ends: int, step: int, room: int) -> int:
+    """Return from when a draw counts: the end of its tenth, or beyond all room where it may not."""
+    if time >= ends:
+        return time
+    return ends if room >= _LARGE * step and room >= _LONG else ends + room
