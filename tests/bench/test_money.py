@@ -1,14 +1,26 @@
 """Tests of what the benchmark says of metering, and of the customer it meters."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
 
-from meterway.bench.money import Side, Taken, all_posted, figures, posted_by, settings_of
+from meterway.bench import processes
+from meterway.bench.money import (
+    Side,
+    Taken,
+    all_posted,
+    figures,
+    posted_by,
+    settings_of,
+    take_turn,
+)
 from meterway.bench.shop import open_shop
+from meterway.bench.stage import set_up
 from meterway.bench.types import Load, Turn, Verdict
-from tests.bench.test_gateway import gateway_in
+from meterway.kit.errors import UnavailableError
+from tests.bench.test_gateway import STAND_IN, gateway_in
 
 
 def turn(micros: float, *, settler: float = 0.0, complaint: str = "") -> Turn:
@@ -85,3 +97,20 @@ async def test_charges_are_counted_in_the_gateways_own_database(tmp_path):
         await all_posted(gateway, quiet=0.0)
 
         assert await posted_by(gateway) == 0
+
+
+async def test_a_gateway_runs_for_its_turn_alone_also_where_its_charges_cannot_be_read(tmp_path):
+    found = Taken()
+
+    async with set_up(tmp_path, STAND_IN) as stage:
+        await stage.gateway.init()
+        before = processes.descendants(os.getpid()).keys()
+        await take_turn(stage, Side.OFF, "sk-customer", 0.1, found)
+        with pytest.raises(UnavailableError):
+            await take_turn(stage, Side.ON, "sk-customer", 0.1, found)
+        after = processes.descendants(os.getpid()).keys()
+
+    (one,) = found.turns[Side.OFF]
+    assert one.load.requests > 0
+    assert (one.load.complaint, found.turns[Side.ON]) == ("", [])
+    assert before == after

@@ -27,6 +27,7 @@ from meterway.bench.sections import HELD, STREAM, WHOLE, cold_start, latency, op
 from meterway.bench.sections import worker_bytes as resident
 from meterway.bench.stage import Stage, set_up
 from meterway.bench.types import BenchOptions, Report, Result, Row, Say, Scenario, Verdict
+from meterway.kit.errors import MeterwayError
 
 Section = Callable[[Stage, BenchOptions], Awaitable[tuple[Row, ...]]]
 
@@ -112,7 +113,7 @@ async def _measured(stage: Stage, options: BenchOptions) -> Report:
         try:
             sample = functools.partial(_mark, stage, marks)
             results.append(await measure(stage, scenario, options, sample))
-        except BenchError as error:
+        except MeterwayError as error:
             figures.append(_failure(scenario.name, error))
     figures += judge.verdicts(results)
     if marks:
@@ -121,7 +122,7 @@ async def _measured(stage: Stage, options: BenchOptions) -> Report:
         stage.say(name)
         try:
             figures += await _AFTER[name](stage, options)
-        except BenchError as error:
+        except MeterwayError as error:
             figures.append(_failure(name, error))
     calibrations.append(_calibrated(stage))
     return Report(_facts(stage, options, calibrations), tuple(results), tuple(figures))
@@ -136,7 +137,7 @@ def _mark(stage: Stage, marks: list[tuple[int, int]]) -> None:
     marks.append((resident(stage), resident(stage, "VmHWM")))
 
 
-def _failure(name: str, error: BenchError) -> Row:
+def _failure(name: str, error: MeterwayError) -> Row:
     """Return the row of something that could not be measured; the rest goes on."""
     return Row(name, "could not be measured", None, "", verdict=Verdict.INVALID, note=error.message)
 

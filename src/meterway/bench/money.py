@@ -64,12 +64,12 @@ async def money(stage: Stage, options: BenchOptions) -> tuple[Row, ...]:
         start = number % len(sides)
         for side in sides[start:] + sides[:start]:
             stage.say(f"money: {side}")
-            await _take_turn(stage, side, key, options.round_seconds, taken)
+            await take_turn(stage, side, key, options.round_seconds, taken)
     stage.say("money: hold and settle in one process")
     return (*figures(taken), *await settling(stage, options))
 
 
-async def _take_turn(stage: Stage, side: Side, key: str, seconds: float, taken: Taken) -> None:
+async def take_turn(stage: Stage, side: Side, key: str, seconds: float, taken: Taken) -> None:
     """Let a side work for a while; a gateway is started for it and stopped."""
     if side is Side.NGINX:
         taken.turns[side].append(await turn(stage, WHOLE, Subject.NGINX, seconds))
