@@ -293,6 +293,16 @@ async def test_erasing_goes_step_by_step(engine):
     assert await _broken(engine) == []
 
 
+async def test_seals_without_calls_are_no_end_of_the_erasing(engine):
+    for i in range(5):
+        await _post(engine, at=AT + i)
+    await _post(engine, new_record(at=AT + 6), at=AT + 6)
+
+    assert await _erase_before(engine, AT + DAY, most=2) == 1
+    assert await _page(engine) == []
+    assert await _broken(engine) == []
+
+
 async def test_call_with_an_id_from_elsewhere_is_erased_with_its_batch(engine):
     await _post(engine, new_record(), new_record(call_id=first_id(AT + 99 * DAY)))
 

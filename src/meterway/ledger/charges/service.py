@@ -255,15 +255,23 @@ async def erase_before(tx: AsyncConnection, moment_: float, *, at: float, most: 
     """
     await books.lock(tx)
     through, parts = await seals.erasures(tx)
-    batches: list[Seal] = []
-    for seal in await seals.following(tx, through, most):
-        if to_seconds(seal.at) >= moment_ or sum(one.charges for one in batches) >= most:
+    after = through
+    while batches := await _older(tx, after, moment_, most):
+        if rows := await _rows_of(tx, batches, parts):
+            await _erase(tx, rows, [Erased(through + 1, batches[-1].batch)], at)
+            return len(rows)
+        after = batches[-1].batch  # these have none: entries were sealed, or a user was erased
+    return 0
+
+
+async def _older(tx: AsyncConnection, after: int, moment_: float, most: int) -> list[Seal]:
+    """Return the seals that follow one and are older than a moment, of about `most` calls."""
+    found: list[Seal] = []
+    for seal in await seals.following(tx, after, most):
+        if to_seconds(seal.at) >= moment_ or sum(max(0, one.charges) for one in found) >= most:
             break
-        batches.append(seal)
-    rows = await _rows_of(tx, batches, parts)
-    if rows:
-        await _erase(tx, rows, [Erased(through + 1, batches[-1].batch)], at)
-    return len(rows)
+        found.append(seal)
+    return found
 
 
 async def erase_user(tx: AsyncConnection, user_id: int, *, at: float, most: int = 500) -> int:
