@@ -178,7 +178,7 @@ async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:
     return gateway
 
 
-def _money(  # noqa: PLR0913 - what a worker has
+def _money(  # noqa: PLR0913, PLR0917 - what a worker has
     settings: Settings,
     engine: AsyncEngine,
     clock: Clock,
