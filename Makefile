@@ -32,8 +32,8 @@ test: $(VENV)/.dev  ## The whole test suite but conformance
 conformance: $(VENV)/.dev  ## Judged by official clients and their own suites
 	$(BIN)/python -m pytest -m conformance
 
-faults: $(VENV)/.dev  ## Kills, stops and starves real processes
-	$(BIN)/python -m pytest -m faults
+faults: $(VENV)/.dev  ## Kills, stops and starves real processes; half an hour, FAULTS=short minutes
+	$(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) -m faults
 
 lint: $(VENV)/.dev  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -1,6 +1,22 @@
-"""Gateways that sell, for tests that kill, stop and starve them.
+"""Gateways that sell, for tests that kill, stop and starve them, and what is proved where.
 
-`FAULTS=short` makes every test do less; its seed is printed and taken from `FAULTS_SEED`.
+`FAULTS=short` makes every test do less, `FAULTS_SOAK` says how many seconds the soak sells, and
+`FAULTS_SEED` repeats the accidents of a run that printed it. Here are real processes:
+
+- kill -9 of workers, backstage, counter, parent and all at once; a stopped worker; a torn last
+  record: `test_kills`
+- a thousand calls on a balance for k: `test_admission`
+- backup, restore, and the release before: `test_backups`; refused archives: `cli/test_backup`
+- full disks and a locked database: `test_starving`
+- every cancel point of a stream, in both dialects: `test_cancelling`
+- minutes of selling: `test_soak`
+
+What needs no process is proved beside its code, on SQLite and PostgreSQL: postings that come twice
+or out of order, undone commits and two settlers at once in `ledger/test_settler` (with a clock that
+jumps) and `ledger/budgets/test_service`; lost answers and cancelled loans in
+`ledger/budgets/test_purse`; everything together as a state machine in `ledger/budgets/test_laws`;
+torn, changed and noisy journals in `ledger/journal`; jumping clocks of limits in
+`limits/test_service` and of call ids in `kit/test_ids`.
 """
 
 import os

@@ -8,11 +8,12 @@ from tests.factories.gateways import wait_for
 from tests.faults.conftest import SHORT
 from tests.faults.shop import Shop, Sold, until_ended
 
-_ROUNDS = 4 if SHORT else 20
+_ROUNDS = 5 if SHORT else 20
 _BUYERS = 8
 _DOLLARS = "100"
 _NANOS = 100 * 10**9
-_ROLES = ("worker", "backstage", "parent", "worker", "counter")
+_ROLES = ("worker", "backstage", "parent", "everything", "worker", "counter")
+_RESTARTS = frozenset({"parent", "everything"})
 
 
 def _assert_books(shop: Shop, crowds: list[list[Sold]]) -> None:
@@ -44,12 +45,14 @@ async def test_every_reply_that_ended_is_charged_once_whoever_is_killed(open_sho
         async with shop.crowd(_BUYERS) as crowd:
             crowds.append(crowd)
             await until_ended(crowd, chance.randrange(1, 60))
-            if victim == "parent":
+            if victim == "everything":
+                shop.crash()
+            elif victim == "parent":
                 shop.gateway.crash()
             else:
                 shop.kill(victim, chance)
                 await until_ended(crowd, chance.randrange(1, 20))
-        if victim == "parent":
+        if victim in _RESTARTS:
             await asyncio.to_thread(shop.gateway.start)
 
     await asyncio.to_thread(shop.gateway.stop)

@@ -27,6 +27,25 @@ def test_ids_go_on_at_another_node_and_still_increase(number):
     assert {call >> 12 & 1023 for call in after} == {number % 1024}
 
 
+def test_ids_increase_while_the_clock_jumps_to_and_fro():
+    moments = iter([1_800_000_000, 1_700_000_000, 1_900_000_000, 1_800_000_000] * 1000)
+    ids = CallIds(9, lambda: next(moments) * 10**9)
+
+    made = [ids.next() for _ in range(4000)]
+
+    assert sorted(set(made)) == made
+
+
+def test_process_that_starts_in_an_hour_that_comes_again_repeats_no_id():
+    made = []
+    for number in range(1000):
+        ids = CallIds(9, lambda: 1_800_000_000 * 10**9)
+        ids.move(number)
+        made += [ids.next() for _ in range(10)]
+
+    assert len(set(made)) == len(made)
+
+
 def test_first_id_parts_what_came_before_from_what_came_after():
     at = 1_800_000_000.123
 

@@ -4,6 +4,7 @@ import re
 import secrets
 import string
 import time
+from collections.abc import Callable
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
@@ -25,13 +26,15 @@ class CallIds:
     One maker per process; two processes of one installation need different nodes. The ids of
     one maker strictly increase, also when the clock goes back or 4,096 fall in a millisecond.
     A process that starts after the clock went back could repeat what its predecessor made: `move`
-    gives it a node of its own before anything is kept under its ids.
+    gives it a node of its own before anything is kept under its ids. `clock` tells nanoseconds
+    since the epoch.
     """
 
-    def __init__(self, node: int) -> None:
+    def __init__(self, node: int, clock: Callable[[], int] = time.time_ns) -> None:
         if not 0 <= node < 1 << _NODE_BITS:
             message = f"node must be between 0 and {(1 << _NODE_BITS) - 1}, not {node}"
             raise ValueError(message)
+        self._clock = clock
         self._node = node << _SEQUENCE_BITS
         self._last_ms = 0
         self._sequence = 0
@@ -43,7 +46,7 @@ class CallIds:
 
     def next(self) -> int:
         """Return the next id of this process."""
-        now_ms = time.time_ns() // 1_000_000 - _EPOCH_MS
+        now_ms = self._clock() // 1_000_000 - _EPOCH_MS
         if now_ms > self._last_ms:
             self._last_ms, self._sequence = now_ms, 0
         else:
