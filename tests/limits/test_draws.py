@@ -157,10 +157,7 @@ async def test_who_is_far_from_the_limit_needs_no_lock(tmp_path):
     os.close(held)
     running = await admitted(others, bounds, 60)
 
-    left = standings(await others.take(user(1, requests=10**6), 1, NOW), 0.0).requests
-    assert drawn == 8
-    assert running == 50 - 10
-    assert left is not None
+    assert (drawn, running) == (8, 50 - 10)
     counts.close()
     others.close()
 
