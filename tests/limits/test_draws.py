@@ -148,18 +148,15 @@ async def test_no_more_calls_run_at_once_than_may(machine, most, steps):
 async def test_who_is_far_from_the_limit_needs_no_lock(tmp_path):
     create(tmp_path / "limits", columns=2)
     counts = SharedCounts(tmp_path / "limits", 0, patience=10)
-    bounds = user(1, requests=10**6, tokens=10**6, concurrency=50)
+    bounds = user(1, requests=10**6, tokens=10**6)
     await admitted(counts, bounds, 2)
     held = hold_the_lock(tmp_path / "limits")
-    others = SharedCounts(tmp_path / "limits", 1, patience=10)
 
     drawn = await admitted(counts, bounds, 8)
-    os.close(held)
-    running = await admitted(others, bounds, 60)
 
-    assert (drawn, running) == (8, 50 - 10)
+    os.close(held)
+    assert drawn == 8
     counts.close()
-    others.close()
 
 
 async def test_what_was_not_spent_is_given_back_to_the_last_call(workers):

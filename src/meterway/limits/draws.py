@@ -26,11 +26,10 @@ def end_of_tenth(now: int) -> int:
 class Draw:
     """What one caller's next calls may spend: `left` calls and `tokens` tokens until `ends`.
 
-    It begins with nothing, as the note that its caller asked in this tenth of a second. `counts`
-    is where its running calls are counted; `running` has the place, number and limit of each.
+    It begins with nothing, as the note that its caller asked in this tenth of a second.
     """
 
-    __slots__ = ("bounds", "counts", "ends", "left", "marks", "running", "size", "tokens")
+    __slots__ = ("bounds", "ends", "left", "marks", "size", "tokens")
 
     def __init__(self, bounds: Sequence[Bound], ends: int) -> None:
         self.bounds = bounds
@@ -38,20 +37,17 @@ class Draw:
         self.size = _FIRST
         self.left = self.tokens = 0
         self.marks: Sequence[Mark] = ()
-        self.counts: Sequence[int] = ()
-        self.running: Sequence[tuple[int, int, int]] = ()
 
     def touches(self, number: int) -> bool:
         """Say whether the subject of this number is among those drawn from."""
         return any(bound.figures[0] == number for bound in self.bounds)
 
-    def fill(
-        self, marks: Sequence[Mark], counts: Sequence[int], tokens: int, now: int, workers: int
-    ) -> Sequence[Mark]:
+    def fill(self, marks: Sequence[Mark], tokens: int, now: int, workers: int) -> Sequence[Mark]:
         """Draw for calls of about `tokens` tokens after one that left `marks`; all is spent.
 
         Returns where that leaves the subjects: less than half used, and so far from their limits
-        that all workers may draw as much. Returns nothing where they are closer.
+        that all workers may draw as much. Returns nothing where they are closer, or where calls at
+        once are limited: those are decided one by one.
         """
         share = 8 * workers
         calls, budget = self.size, self.size * tokens
@@ -61,7 +57,7 @@ class Draw:
                 calls = min(calls, room // step // share)
             if token_step:
                 budget = min(budget, token_room // token_step // share)
-            if most and most <= 2 * workers:
+            if most:
                 return ()
         if calls < 2 or budget < tokens:  # noqa: PLR2004 - one alone saves nothing
             return ()
@@ -72,12 +68,7 @@ class Draw:
                 return ()
             after.append(ahead)
         self.size = min(self.size * _GROWTH, _MOST)
-        self.left, self.tokens, self.marks, self.counts = calls, budget, marks, counts
-        self.running = [
-            (place, bound.figures[0], bound.figures[5])
-            for bound, _, _, place in marks
-            if bound.figures[5]
-        ]
+        self.left, self.tokens, self.marks = calls, budget, marks
         return after
 
     def spend(self, tokens: int, now: int) -> Sequence[Mark]:

@@ -7,10 +7,10 @@ cell that owes least makes room.
 
 Decisions are made under one lock, which costs system calls. So a worker that is asked often for a
 caller far from its limits draws a few calls at once, and spends them from memory; near a limit
-each call is decided under the lock. Without it, which is where its holder seems stopped, the
-counts may be a call or two off, and no cell changes its subject. Running calls need no lock to
-end, nor to begin where few run, since each worker writes its own column alone; when a worker dies
-its whole column is zeroed.
+each call is decided under the lock, and so is each of whose calls at once are limited. Without the
+lock, which is where its holder seems stopped, the counts may be a call or two off, and no cell
+changes its subject. Running calls need no lock to end, since each worker writes its own column
+alone; when a worker dies its whole column is zeroed.
 """
 
 import asyncio
@@ -81,7 +81,6 @@ class SharedCounts:
         self._cells: int = cells
         self._size = _size(self._columns)
         self._row = struct.Struct(f"@{self._columns}H").unpack_from
-        self._subject_and_row = struct.Struct(f"@Q{_ROW_AT - 8}x{self._columns}H").unpack_from
         self._halves = memoryview(self._map).cast("H")
         self._places: dict[int, int] = {}
         self._due: dict[int, tuple[Bound, int]] = {}  # corrections not counted yet
@@ -113,14 +112,8 @@ class SharedCounts:
         Draws are kept by the identity of `bounds`, so hand in the same object for the same caller.
         """
         draw = self._draws.get(id(bounds))
-        if (
-            draw is not None
-            and draw.left
-            and tokens <= draw.tokens
-            and now <= draw.ends
-            and (not draw.running or self._run(draw))
-        ):
-            return Taken(now, draw.spend(tokens, now), draw.counts)
+        if draw is not None and draw.left and tokens <= draw.tokens and now <= draw.ends:
+            return Taken(now, draw.spend(tokens, now))
         held = self._lock.enter()
         try:
             return self._ask(bounds, tokens, now, held)
@@ -165,11 +158,8 @@ class SharedCounts:
 
     def give(self, taken: Taken) -> None:
         """Count the call of `taken` as running no longer."""
-        self._end(taken.places)
-
-    def _end(self, counts: Sequence[int]) -> None:
         halves = self._halves
-        for count in counts:
+        for count in taken.places:
             if halves[count]:  # else its column was zeroed meanwhile
                 halves[count] -= 1
 
@@ -184,25 +174,6 @@ class SharedCounts:
         self._timer = asyncio.get_running_loop().call_later(seconds, self.flush)
 
     # -- drawing -------------------------------------------------------------------------------
-
-    def _run(self, draw: Draw) -> bool:
-        """Count a call as running without the lock, unless as many run as all might add by now.
-
-        It is counted first and looked at again then: whoever decides meanwhile sees it, but for
-        those who are just deciding, and they are one per worker.
-        """
-        content, halves = self._map, self._halves
-        for place, _, most in draw.running:
-            if sum(self._row(content, place + _ROW_AT)) + 2 * self._columns >= most:
-                return False
-        for count in draw.counts:
-            halves[count] += 1
-        for place, number, most in draw.running:
-            found, *running = self._subject_and_row(content, place)
-            if found != number or sum(running) + self._columns > most:
-                self._end(draw.counts)
-                return False
-        return True
 
     def _ask(self, bounds: Sequence[Bound], tokens: int, now: int, held: bool) -> Taken:  # noqa: FBT001 - private
         """Decide from the shared counts; draw for the next calls where this is the second."""
@@ -232,7 +203,7 @@ class SharedCounts:
             if len(self._draws) < _REMEMBERED:
                 self._draws[id(bounds)] = Draw(bounds, ends)
         elif ends - now > _EARLY and len(taken.marks) == len(bounds):
-            after = draw.fill(taken.marks, taken.places, tokens, now, self._columns)
+            after = draw.fill(taken.marks, tokens, now, self._columns)
             for _, arrival, owed, place in after:
                 _write(self._map, place + _TIMES_AT, arrival, owed)
 
