@@ -161,3 +161,18 @@ async def test_where_it_is_asked_for_the_last_byte_waits_for_the_disk():
     assert [disk.waited for disk in disks] == [[1], [1]]
     assert parts[-1] == (b"", True, 1)
     assert only[1:] == (True, 1)
+
+
+async def test_without_billing_no_price_and_no_receipt_is_told():
+    reply = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}}
+    relay = Relay(whole({**reply, "choices": [{**choice, "finish_reason": "stop"}]}))
+    body = json.dumps({**_ASK, "stream": False}).encode()
+    head = f"POST {chat.PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"
+    async with serving(_app(relay, Tasks(), keep_alive=60)) as server:
+        client = await server.connect()
+        asked = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+        answer = await client.ask(asked)
+
+    assert answer.status == 200
+    assert answer.headers.keys() & {"x-meterway-cost", "x-meterway-receipt"} == set()

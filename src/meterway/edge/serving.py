@@ -158,7 +158,9 @@ async def _deliver(
         reply.settle()
         if desk.kept is not None:
             await desk.kept()
-        await send_reply(send, 200, [*head, _cost(reply), JSON_TYPE], reply.first)
+        if reply.billed:
+            head.append(_cost(reply))
+        await send_reply(send, 200, [*head, JSON_TYPE], reply.first)
 
 
 async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence: _Presence) -> None:
@@ -219,10 +221,11 @@ def _facts(reply: Reply) -> Headers:
     """Return the headers that tell of the call: who answered, after how many attempts."""
     record = reply.record
     facts = [
-        (b"x-meterway-receipt", request_id(record.call_id).encode()),
         (b"x-meterway-provider", reply.provider.encode()),
         (b"x-meterway-attempts", b"%d" % len(record.attempts)),
     ]
+    if reply.billed:
+        facts.append((b"x-meterway-receipt", request_id(record.call_id).encode()))
     if record.dropped:
         facts.append((b"x-meterway-dropped", _listed(record.dropped)))
     if (standings := reply.standings) is not None:

@@ -1,4 +1,4 @@
-"""What each process of a running gateway does; the parent imports this once, for all of them."""
+"""What each process of a running gateway does; the parent imports this once, for all workers."""
 
 import socket
 from collections.abc import Callable
@@ -6,13 +6,11 @@ from functools import partial
 
 from meterway.kit import log, metrics
 from meterway.limits.service import create_counts, open_counts
-from meterway.processes.backstage import run_backstage
 from meterway.processes.gateway import build, limits_of
 from meterway.processes.supervisor import Role
 from meterway.processes.worker import run_worker
 from meterway.processes.workplace import Workplace
 from meterway.settings import Settings
-from meterway.tokens.process import serve_counter
 
 _WORKER = "worker"
 
@@ -53,12 +51,16 @@ def _work(settings: Settings, place: Workplace, listening: socket.socket, index:
 
 
 def _post(settings: Settings, listening: socket.socket) -> None:
+    from meterway.processes.backstage import run_backstage  # noqa: PLC0415 - workers lack it
+
     _log_as(settings, "backstage")
     listening.close()
     run_backstage(settings)
 
 
 def _count(settings: Settings, place: Workplace, listening: socket.socket) -> None:
+    from meterway.tokens.process import serve_counter  # noqa: PLC0415 - workers lack tokenizers
+
     _log_as(settings, "counter")
     listening.close()
     serve_counter(place.counter)

@@ -51,6 +51,11 @@ class Reply:
         return admission.standings() if admission.bounds else None
 
     @property
+    def billed(self) -> bool:
+        """Whether the call has a price, and will have a receipt."""
+        return self._hold.billed
+
+    @property
     def streamed(self) -> bool:
         """Whether the client asked for a stream."""
         return self._hold.record.stream

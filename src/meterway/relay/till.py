@@ -57,6 +57,11 @@ class Hold:
             code = error.code if isinstance(error, MeterwayError) else type(error).__name__
             self.settle(Outcome.FAILED, error=code)
 
+    @property
+    def billed(self) -> bool:
+        """Whether the call has a price."""
+        return self._tab is not None
+
     def elapsed(self) -> float:
         """Seconds since the hold was taken."""
         return self._clock.monotonic() - self._started
