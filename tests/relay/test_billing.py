@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from meterway.auth.types import Principal
 from meterway.catalog.book import Book
@@ -423,3 +424,24 @@ async def test_what_nobody_asks_for_is_written_down_in_the_next_turn():
     await asyncio.sleep(0)
 
     assert shop.record.price == COST
+
+
+async def test_a_call_that_cannot_be_journalled_is_told_and_costs_no_other_its_record():
+    shop = Shop(whole(REPLY), whole(REPLY), whole(REPLY), gathers=True)
+    write = shop.journal.write
+    faults = [None, ValueError("broken"), None]
+
+    def failing(record: bytes) -> None:
+        if (fault := faults.pop(0)) is not None:
+            raise fault
+        write(record)
+
+    shop.journal.write = failing  # type: ignore[method-assign]  # the fake's own fault
+    for _ in range(3):
+        await shop.sold()
+
+    with capture_logs() as events:
+        shop.billing.write_down()
+
+    assert [record.price for record in shop.journal.records] == [COST, COST]
+    assert [event["event"] for event in events] == ["call.not_journalled"]

@@ -152,20 +152,22 @@ class Billing:
 
     def charge(self, tab: "Tab", record: CallRecord, service: str | None) -> None:
         """Journal a call that was priced: now, or with those that end in the same turn."""
+        if not self._gathers:
+            self.journal.write(encode_record(tab.charged(record, service)))
+            return
         ended = self._ended
         ended.append((tab, record, service))
-        if not self._gathers or len(ended) >= _MOST_GATHERED:
+        if len(ended) >= _MOST_GATHERED:
             self.write_down()
         elif len(ended) == 1:  # where nothing is written any more, as to a client who left
             asyncio.get_running_loop().call_soon(self.write_down)
 
     def write_down(self) -> None:
-        """Journal the calls that ended; whoever writes to clients calls this before."""
-        ended, journal = self._ended, self.journal
-        while ended:
-            tab, record, service = ended.pop()
+        """Journal the calls that ended, in their order; who writes to clients calls this before."""
+        ended, self._ended = self._ended, []
+        for tab, record, service in ended:
             try:
-                journal.write(encode_record(tab.charged(record, service)))
+                self.journal.write(encode_record(tab.charged(record, service)))
             except Exception as error:  # noqa: BLE001 - one call's fault is not the others'
                 _log.error("call.not_journalled", call_id=record.call_id, exc_info=error)
 
