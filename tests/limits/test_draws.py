@@ -159,6 +159,65 @@ async def test_who_is_far_from_the_limit_needs_no_lock(tmp_path):
     counts.close()
 
 
+async def test_calls_at_once_are_drawn_too_and_counted_until_they_are_given_back(tmp_path):
+    create(tmp_path / "limits", columns=2)
+    counts = SharedCounts(tmp_path / "limits", 0, patience=10)
+    bounds = user(1, concurrency=60_000)
+    await admitted(counts, bounds, 2)
+    held = hold_the_lock(tmp_path / "limits")
+
+    drawn = [await counts.take(bounds, 1, NOW) for _ in range(8)]
+
+    os.close(held)
+    other = SharedCounts(tmp_path / "limits", 1)
+    for taken in drawn:
+        counts.give(taken)
+    counts.flush()
+    assert await admitted(other, bounds, 60_000) == 60_000 - 2
+    counts.close()
+    other.close()
+
+
+async def test_a_worker_alone_admits_exactly_as_many_at_once_as_may(tmp_path):
+    create(tmp_path / "limits", columns=1)
+    counts, bounds = SharedCounts(tmp_path / "limits", 0), user(1, concurrency=100)
+    one, other = ((*bounds, *user(number, requests=10**6)) for number in (2, 3))
+
+    assert await admitted(counts, one, 40) == 40
+    assert await admitted(counts, other, 100) == 60
+    counts.close()
+
+
+async def test_what_a_dead_worker_drew_runs_no_longer(workers):
+    bounds = user(1, concurrency=60_000)
+    await admitted(workers[0], bounds, 3)
+
+    workers[1].forget(0)
+
+    workers[0].flush()  # it finds its column zeroed
+    assert await admitted(workers[1], bounds, 60_001) == 60_000
+
+
+@LAWS
+@given(most=st.integers(400, 3_000), steps=STEPS)
+async def test_no_more_run_at_once_than_may_where_workers_draw(machine, most, steps):
+    workers, bounds = machine(), user(1, concurrency=most)
+    now, running = NOW, []
+    for worker, gap, calls, what in steps:
+        now += gap
+        takes = [await workers[worker].take(bounds, 1, now) for _ in range(8 * calls)]
+        running += [(worker, taken) for taken in takes if taken.refused is None]
+        if any(taken.refused for taken in takes):
+            assert len(running) >= most - most // 64
+        if what == "settle":
+            workers[worker].settle(now)
+            for one, taken in running[: len(running) // 2]:
+                workers[one].give(taken)
+            del running[: len(running) // 2]
+
+        assert len(running) <= most
+
+
 async def test_what_was_not_spent_is_given_back_to_the_last_call(workers):
     bounds = user(1, requests=3_000)
     assert await admitted(workers[0], bounds, 200) == 200

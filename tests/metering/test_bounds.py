@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from meterway.catalog.tariffs import FREE, PPM, Rates, Tariff, Tier, resolve
 from meterway.catalog.types import Model
-from meterway.metering.bounds import worst_case
+from meterway.metering.bounds import Ceiling
 from meterway.metering.errors import UnpricedServiceError
 from meterway.metering.pricing import price
 from meterway.protocols.chat.sizes import Sizes
@@ -14,6 +14,10 @@ from meterway.protocols.usage import Usage
 
 MTOK = 10**6
 PLAIN = resolve(Tariff(rates=Rates(input=2 * MTOK, output=8 * MTOK), services={"flex": PPM // 2}))
+
+
+def worst_case(sizes, rates, multipliers=(), *, max_tokens=None, choices=1, **facts):
+    return Ceiling(rates, multipliers, **facts).of(sizes, max_tokens, choices)
 
 
 def _model(id_: str = "claude-3-opus", **facts) -> Model:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
@@ -51,6 +52,7 @@ REPLY = {
     ],
     "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
 }
+NOW = 1_800_000_000.0  # when a fake clock begins
 COST = 11 * 2_000 + 7 * 10_000
 PREPAID = msgspec.structs.replace(CALLER, postpaid=False)
 
@@ -138,13 +140,13 @@ class Shop:
         self.purse, self.journal = FakePurse(), FakeJournal()
         self.billing_channel = ""
         catalog = Catalog([])
-        pricing = Pricing(catalog, Book(prices, multipliers))
+        self.pricing, self.free = Pricing(catalog, Book(prices, multipliers)), free
         self.billing = Billing(
             catalog,
-            pricing,
+            self.pricing,
             self.purse,
             self.journal,
-            lambda model: Terms(model, free),
+            lambda model: Terms(model, self.free),
             gathers=gathers,
         )
         self.relay = Relay(*answers, billing=self.billing)
@@ -237,6 +239,56 @@ async def test_a_model_without_a_price_is_not_there():
 
     assert shop.relay.transport.sent == []
     assert shop.journal.reserved == 0
+
+
+async def test_a_new_price_book_counts_for_the_next_call():
+    shop = Shop(whole(REPLY), whole(REPLY))
+    await shop.sold()
+    dearer = Tariff(rates=Rates(input=4_000_000_000, output=20_000_000_000))
+
+    shop.pricing.replace(Book((msgspec.structs.replace(PRICE, id=6, tariff=dearer),)))
+    await shop.sold()
+
+    assert [record.price for record in shop.journal.records] == [COST, 2 * COST]
+
+
+async def test_a_price_counts_from_its_moment_on():
+    later = msgspec.structs.replace(
+        PRICE,
+        id=6,
+        effective_at=NOW + 60,
+        tariff=Tariff(rates=Rates(input=1_000_000, output=1_000_000)),
+    )
+    shop = Shop(whole(REPLY), whole(REPLY), prices=(PRICE, later))
+    await shop.sold()
+
+    shop.relay.clock.advance(60)
+    await shop.sold()
+
+    assert [record.price for record in shop.journal.records] == [COST, 18]
+
+
+async def test_a_membership_that_ends_takes_its_multiplier_along():
+    half = {(Kind.TIER, "vip"): 500_000}
+    shop = Shop(whole(REPLY), whole(REPLY), multipliers=half)
+    member = msgspec.structs.replace(PREPAID, tier=Tier.VIP, tier_expires_at=NOW + 60)
+    await shop.sold(caller=member)
+
+    shop.relay.clock.advance(60)
+    await shop.sold(caller=member)
+
+    assert [record.price for record in shop.journal.records] == [COST // 2, COST]
+
+
+async def test_what_a_model_is_priced_as_is_asked_anew_once_it_is_forgotten():
+    shop = Shop(whole(REPLY), whole(REPLY))
+    await shop.sold()
+    shop.free = True
+
+    shop.billing.forget()
+    await shop.sold()
+
+    assert [record.price for record in shop.journal.records] == [COST, 0]
 
 
 async def test_what_is_free_is_kept_at_a_price_of_nothing():

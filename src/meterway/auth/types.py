@@ -1,5 +1,6 @@
 """Who is calling, as the rest of the product sees them."""
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -34,6 +35,13 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def tier_at(self, now: float) -> Tier:
         """Return the tier in effect at `now`, in seconds since the epoch."""
         return tier_at(self.tier, self.tier_expires_at, now)
+
+    def span_of_tier(self, now: float) -> tuple[float, float]:
+        """Return the moments around `now` between which the tier is the same; the end excluded."""
+        ends = self.tier_expires_at
+        if ends is None:
+            return -math.inf, math.inf
+        return (-math.inf, ends) if now < ends else (ends, math.inf)
 
     def allows(
         self, model_id: str | None, family: str | None = None, capabilities: Iterable[str] = ()

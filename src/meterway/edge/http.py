@@ -61,16 +61,16 @@ class Request:
     """The facts of one request, made once and found in its scope by `request_of`.
 
     `headers` has lower-case names, and of a repeated one the last value. `head` are the headers
-    every reply to it carries: its ids, and CORS for a browser.
+    every reply to it carries: its ids, and CORS for a browser. `name` is the request id in bytes.
     """
 
-    __slots__ = ("_held", "_in_flight", "call_id", "head", "headers", "request_id")
+    __slots__ = ("_held", "_in_flight", "call_id", "head", "headers", "name", "request_id")
 
     def __init__(self, call_id: int, headers: Headers) -> None:
         self.call_id = call_id
         self.request_id = text = ids.request_id(call_id)
         self.headers: Mapping[bytes, bytes] = dict(headers)
-        name = text.encode()
+        self.name = name = text.encode()
         self.head: list[tuple[bytes, bytes]] = [(b"x-request-id", name), (b"request-id", name)]
         if b"origin" in self.headers:
             self.head += CORS

@@ -30,7 +30,6 @@ from meterway.edge.http import (
 )
 from meterway.edge.ratelimits import headers_of
 from meterway.kit import sse
-from meterway.kit.ids import request_id
 from meterway.kit.json import RawObject, decode_top, raw
 from meterway.kit.money import shown
 from meterway.kit.tasks import Tasks
@@ -151,7 +150,7 @@ async def _deliver(
 ) -> None:
     """Send `reply` as it comes; once the client left, only read it."""
     async with reply:
-        head = [*request.head, *_facts(reply)]
+        head = _head(request, reply)
         if reply.streamed:
             await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
             return
@@ -217,20 +216,21 @@ async def _comment(send: Send) -> None:
     await send({"type": "http.response.body", "body": sse.COMMENT, "more_body": True})
 
 
-def _facts(reply: Reply) -> Headers:
-    """Return the headers that tell of the call: who answered, after how many attempts."""
+def _head(request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
+    """Return the headers that tell of the call: its ids, who answered, after how many attempts."""
     record = reply.record
-    facts = [
+    head = [
+        *request.head,
         (b"x-meterway-provider", reply.provider.encode()),
         (b"x-meterway-attempts", b"%d" % len(record.attempts)),
     ]
     if reply.billed:
-        facts.append((b"x-meterway-receipt", request_id(record.call_id).encode()))
+        head.append((b"x-meterway-receipt", request.name))
     if record.dropped:
-        facts.append((b"x-meterway-dropped", _listed(record.dropped)))
+        head.append((b"x-meterway-dropped", _listed(record.dropped)))
     if (standings := reply.standings) is not None:
-        facts += headers_of(standings, record.dialect)
-    return facts
+        head += headers_of(standings, record.dialect)
+    return head
 
 
 def _cost(reply: Reply) -> tuple[bytes, bytes]:

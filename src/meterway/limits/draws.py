@@ -7,15 +7,20 @@ count starts afresh from a later moment, so that what was not spent can be taken
 
 Dating costs a caller who was idle what a tenth of a second renews, once. A large limit per minute
 bears that, being a 600th of it; a small one is drawn from only where more than that is used.
+
+Drawn calls count as running until they are given back. So no more run at once than may, but where
+several workers draw, a caller that reaches its limit within a tenth of a second may be refused a
+64th early. A limit that does not bear that is not drawn from by several.
 """
 
 from collections.abc import Sequence
 
-from meterway.limits.types import SECOND, Bound, Mark
+from meterway.limits.types import SECOND, Bound, Mark, Taken
 
 TENTH = SECOND // 10
 _FIRST, _GROWTH, _MOST = 8, 4, 128  # calls at once
 _LARGE, _LONG = 6_000, 600 * TENTH  # what bears a tenth's dating: so many in so long
+_SHARE, _AT_ONCE_SHARE = 8, 64  # of what is left all workers together draw one part of so many
 
 
 def end_of_tenth(now: int) -> int:
@@ -29,7 +34,7 @@ class Draw:
     It begins with nothing, as the note that its caller asked in this tenth of a second.
     """
 
-    __slots__ = ("bounds", "ends", "left", "marks", "size", "tokens")
+    __slots__ = ("bounds", "ends", "left", "marks", "places", "size", "tokens")
 
     def __init__(self, bounds: Sequence[Bound], ends: int) -> None:
         self.bounds = bounds
@@ -37,28 +42,31 @@ class Draw:
         self.size = _FIRST
         self.left = self.tokens = 0
         self.marks: Sequence[Mark] = ()
+        self.places: Sequence[int] = ()
 
     def touches(self, number: int) -> bool:
         """Say whether the subject of this number is among those drawn from."""
         return any(bound.figures[0] == number for bound in self.bounds)
 
-    def fill(self, marks: Sequence[Mark], tokens: int, now: int, workers: int) -> Sequence[Mark]:
-        """Draw for calls of about `tokens` tokens after one that left `marks`; all is spent.
+    def fill(
+        self, taken: Taken, tokens: int, now: int, workers: int, idle: int | None
+    ) -> Sequence[Mark]:
+        """Draw for calls of about `tokens` tokens after one for which was `taken`; all is spent.
 
-        Returns where that leaves the subjects: less than half used, and so far from their limits
-        that all workers may draw as much. Returns nothing where they are closer, or where calls at
-        once are limited: those are decided one by one.
+        `idle` is how many more calls may run at once, None for any number. Returns where that
+        leaves the subjects: less than half used, and so far from their limits that all workers
+        may draw as much. Returns nothing where they are closer.
         """
-        share = 8 * workers
+        marks, share = taken.marks, _SHARE * workers
         calls, budget = self.size, self.size * tokens
+        if idle is not None:
+            calls = min(calls, idle // (share if workers == 1 else _AT_ONCE_SHARE * workers))
         for bound, _, _, _ in marks:
-            _, step, room, token_step, token_room, most = bound.figures
+            _, step, room, token_step, token_room, _ = bound.figures
             if step:
                 calls = min(calls, room // step // share)
             if token_step:
                 budget = min(budget, token_room // token_step // share)
-            if most:
-                return ()
         if calls < 2 or budget < tokens:  # noqa: PLR2004 - one alone saves nothing
             return ()
         after = []
@@ -68,11 +76,12 @@ class Draw:
                 return ()
             after.append(ahead)
         self.size = min(self.size * _GROWTH, _MOST)
-        self.left, self.tokens, self.marks = calls, budget, marks
+        self.left, self.tokens = calls, budget
+        self.marks, self.places = marks, taken.places
         return after
 
-    def spend(self, tokens: int, now: int) -> Sequence[Mark]:
-        """Take a call off; return where it leaves the subjects, as far as this worker knows."""
+    def spend(self, tokens: int, now: int) -> Taken:
+        """Take a call off; it leaves the subjects where this worker knows them to be."""
         self.left -= 1
         self.tokens -= tokens
         marks = []
@@ -83,7 +92,7 @@ class Draw:
                 owed = (owed if owed > now else now) + tokens * token_step  # noqa: FURB136, PLW2901 - same
             marks.append((bound, arrival, owed, place))
         self.marks = marks
-        return marks
+        return Taken(now, marks, self.places)
 
     def unspent(self, bound: Bound, now: int) -> tuple[int, int]:
         """Return by how many nanoseconds to set back the times of `bound` for what is left.

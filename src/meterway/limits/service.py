@@ -128,6 +128,13 @@ class Admission(msgspec.Struct):
             self.running = False
             self.counts.give(self.taken)
 
+    def end(self, tokens: int) -> None:
+        """Release the call, which took so many tokens in all."""
+        self.used(tokens)
+        if self.running:
+            self.running = False
+            self.counts.give(self.taken)
+
     def used(self, tokens: int) -> None:
         """Say how many tokens the call took in all, instead of what was estimated.
 
@@ -158,7 +165,10 @@ class Limiter:
         tokens = tokens or 1
         if not bounds:
             return Admission(self._counts, self._clock, bounds, _NOTHING, tokens, False)
-        taken = await self._counts.take(bounds, tokens, int(self._monotonic() * SECOND))
+        now = int(self._monotonic() * SECOND)
+        taken = self._counts.at_once(bounds, tokens, now)
+        if taken is None:
+            taken = await self._counts.take(bounds, tokens, now)
         if taken.refused is not None:
             raise _refused(taken, taken.refused, self._clock.now())
         return Admission(self._counts, self._clock, bounds, taken, tokens)

@@ -7,10 +7,9 @@ cell that owes least makes room.
 
 Decisions are made under one lock, which costs system calls. So a worker that is asked often for a
 caller far from its limits draws a few calls at once, and spends them from memory; near a limit
-each call is decided under the lock, and so is each of whose calls at once are limited. Without the
-lock, which is where its holder seems stopped, the counts may be a call or two off, and no cell
-changes its subject. Running calls need no lock to end, since each worker writes its own column
-alone; when a worker dies its whole column is zeroed.
+each call is decided under the lock. Without the lock, which is where its holder seems stopped, the
+counts may be a call or two off, and no cell changes its subject. Running calls need no lock to
+end, since each worker writes its own column alone; when a worker dies its whole column is zeroed.
 """
 
 import asyncio
@@ -107,13 +106,17 @@ class SharedCounts:
         self._halves[first :: self._size >> 1] = memoryview(bytes(2 * self._cells)).cast("H")
 
     async def take(self, bounds: Sequence[Bound], tokens: int, now: int) -> Taken:
-        """Count a request of `tokens` tokens against all of `bounds`, or against none.
+        """Count a request of `tokens` tokens against all of `bounds`, or against none."""
+        return self.at_once(bounds, tokens, now)
+
+    def at_once(self, bounds: Sequence[Bound], tokens: int, now: int) -> Taken:
+        """Do the same without waiting, as it always can.
 
         Draws are kept by the identity of `bounds`, so hand in the same object for the same caller.
         """
         draw = self._draws.get(id(bounds))
         if draw is not None and draw.left and tokens <= draw.tokens and now <= draw.ends:
-            return Taken(now, draw.spend(tokens, now))
+            return draw.spend(tokens, now)
         held = self._lock.enter()
         try:
             return self._ask(bounds, tokens, now, held)
@@ -133,7 +136,7 @@ class SharedCounts:
             if token_step:
                 known = due.get(number)
                 due[number] = (bound, tokens if known is None else known[1] + tokens)
-        if due:
+        if due and self._timer is None:
             self._settle_soon(now)
 
     def flush(self) -> None:
@@ -203,12 +206,27 @@ class SharedCounts:
             if len(self._draws) < _REMEMBERED:
                 self._draws[id(bounds)] = Draw(bounds, ends)
         elif ends - now > _EARLY and len(taken.marks) == len(bounds):
-            after = draw.fill(taken.marks, tokens, now, self._columns)
+            idle = self._idle(taken.marks)
+            after = draw.fill(taken, tokens, now, self._columns, idle)
             for _, arrival, owed, place in after:
                 _write(self._map, place + _TIMES_AT, arrival, owed)
+            for count in draw.places if draw.left else ():
+                self._halves[count] += draw.left
+
+    def _idle(self, marks: Sequence[Mark]) -> int | None:
+        """Return how many more calls all subjects let run while less than half do; None for any."""
+        idle: int | None = None
+        for bound, _, _, place in marks:
+            if most := bound.figures[-1]:
+                running = sum(self._row(self._map, place + _ROW_AT))
+                left = most - running if 2 * running < most else 0
+                idle = left if idle is None else min(idle, left)
+        return idle
 
     def _give_back(self, draw: Draw, now: int, held: bool) -> None:  # noqa: FBT001 - private
-        """Take what was not spent off the shared counts; without the lock it lapses."""
+        """Take what was not spent off the shared counts; without the lock its times lapse."""
+        for count in draw.places if draw.left else ():
+            self._halves[count] -= min(draw.left, self._halves[count])  # less if zeroed meanwhile
         if draw.left and held:
             for bound, _, _, place in draw.marks:
                 number, arrival, owed = _read(self._map, place)

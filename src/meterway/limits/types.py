@@ -157,6 +157,12 @@ class Counts(Protocol):
         is owed, and delays the next.
         """
 
+    def at_once(self, bounds: Sequence[Bound], tokens: int, now: int) -> Taken | None:
+        """Do the same without waiting; None where that takes asking somebody, and nothing is done.
+
+        Most calls take this way, which costs no coroutine.
+        """
+
     def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
         """Count `tokens` more, or where negative fewer, whether they are allowed or not.
 

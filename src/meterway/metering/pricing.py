@@ -30,7 +30,7 @@ def price(
     step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
     total: int = sum(map(mul, counts, step.flat), rates.request * PPM)
     if service is None and not multipliers:  # the usual call, without the steps it does not need
-        return min((2 * total + PPM) // (2 * PPM), MOST)
+        return at_list_price(total)
     return rounded(total, factor_of(rates, service), multipliers)
 
 
@@ -66,10 +66,17 @@ def service_of(rates: Resolved, asked: str | None, told: str | None) -> str | No
     pays less, and nobody pays for a priority the operator's account has, not the call.
     Raises `UnpricedServiceError` where `asked` has no price, as the hold did before.
     """
+    if asked is None and (told is None or told in _USUAL):  # nearly all calls
+        return None
     most = max(factor_of(rates, asked), PPM)
     if told is None or (told not in _USUAL and rates.services.get(told, most + 1) > most):
         told = asked
     return None if told in _USUAL else told
+
+
+def at_list_price(millionths: int) -> Nanos:
+    """Do what `rounded` does where nothing is multiplied."""
+    return min((2 * millionths + PPM) // (2 * PPM), MOST)
 
 
 def rounded(millionths: int, factor: int, multipliers: Sequence[int]) -> Nanos:

@@ -23,7 +23,7 @@ class Quote(msgspec.Struct, frozen=True):
 
     price: Price
     rates: Resolved
-    multipliers: Mapping[str, int]
+    multipliers: dict[str, int]
     factors: tuple[int, ...]
 
 

@@ -96,6 +96,8 @@ class Relaying:
             pretend=not real,
             priced=self._is_priced,
         )
+        if self._billing is not None:
+            self._billing.forget()
         self._health.forget({_STAND_IN.id, *(channel.id for channel in channels)})
         self.loaded = True
         _log.info("channels.loaded", channels=len(channels), sandbox=not real)

@@ -2,30 +2,31 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Protocol, TypeAlias
 
+import msgspec
 import structlog
 
 from meterway.auth.types import Principal
+from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
-from meterway.catalog.types import Model
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.errors import InsufficientBalanceError
 from meterway.ledger.budgets.types import Budget, BudgetKind
 from meterway.ledger.charges.records import encode_record
 from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
-from meterway.metering.bounds import worst_case
-from meterway.metering.pricing import factor_of, price, service_of
+from meterway.metering.bounds import Ceiling
+from meterway.metering.pricing import price, service_of
 from meterway.metering.quotes import Pricing, Quote
 from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codec import Facts
 from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.usage import Usage
 from meterway.relay.record import CallRecord
 from meterway.routing.router import ModelNotFoundError, Terms
 
 _NO_USAGE = Usage()
-_MODELS_KEPT = 4096
+_PLANS_KEPT = 10_000
 _MOST_GATHERED = 64
 _log = structlog.get_logger()
 _SHORT_SECONDS = 2.0
@@ -91,7 +92,7 @@ class Billing:
         self._pricing = pricing
         self._purse = purse
         self._terms = terms
-        self._models: dict[str, Model | None] = {}
+        self._plans: dict[tuple[int, str, str | None, str], _Plan] = {}
         self._gathers = gathers
         self._ended: list[tuple[Tab, CallRecord, str | None]] = []
         self.journal = journal
@@ -103,36 +104,92 @@ class Billing:
         Raises `ModelNotFoundError` for a model without a price, `UnpricedServiceError`,
         `InsufficientBalanceError`, and `UnavailableError` where disk or database fail.
         """
-        facts, now = call.facts, record.began
-        name, free = self._terms(facts.model)
-        tier = caller.tier_at(now)
-        quote = self._pricing.quote(name, at=now, tier=tier, billing=record.billing, free=free)
-        if quote is None:
-            raise ModelNotFoundError(facts.model)
-        factor_of(quote.rates, facts.service_tier)  # refuses what has no price
-        most = self._most(call, quote, name) if _can_run_out(caller, record.billing) else 0
+        tab = self.at_once(call, caller, record)
+        if tab is not None:
+            return tab
+        facts = call.facts
+        plan = self._plan(caller, facts, record)
+        most = plan.ceiling.of(sizes_of(call.body), facts.max_tokens, facts.choices)
         self.journal.reserve()
         try:
-            taken, funding = await self._held(caller, record, most)
+            taken, funding = await self._borrowed(plan, most, record)
         except BaseException:
             self.journal.release()
             raise
-        return Tab(self, quote, facts.service_tier, taken, funding)
+        return Tab(self, plan.quote, facts.service_tier, taken, funding)
 
-    async def _held(
-        self, caller: Principal, record: CallRecord, most: Nanos
+    def at_once(self, call: Call, caller: Principal, record: CallRecord) -> "Tab | None":
+        """Do the same from memory, as nearly every call can; None where the database is asked."""
+        facts = call.facts
+        plan = self._plan(caller, facts, record)
+        most, taken = 0, None
+        if plan.limited:
+            most = plan.ceiling.of(sizes_of(call.body), facts.max_tokens, facts.choices)
+        self.journal.reserve()
+        if most:
+            taken = None if record.billing else self._purse.take(plan.budgets, most)
+            if taken is None:
+                self.journal.release()
+                return None
+        return Tab(self, plan.quote, facts.service_tier, taken, plan.funding)
+
+    def forget(self) -> None:
+        """Plan every call anew; to be called when what models are priced as may have changed."""
+        self._plans.clear()
+
+    def _plan(self, caller: Principal, facts: Facts, record: CallRecord) -> "_Plan":
+        """Return how such calls are paid."""
+        plan = self._plans.get((id(caller), facts.model, facts.service_tier, record.billing))
+        if plan is None or not plan.holds(record.began, self._pricing.book):
+            plan = self._planned(caller, facts.model, facts.service_tier, record)
+        return plan
+
+    def _planned(
+        self, caller: Principal, model: str, service: str | None, record: CallRecord
+    ) -> "_Plan":
+        """Work it out, and remember it."""
+        now, billing = record.began, record.billing
+        name, free = self._terms(model)
+        tier = caller.tier_at(now)
+        quote = self._pricing.quote(name, at=now, tier=tier, billing=billing, free=free)
+        if quote is None:
+            raise ModelNotFoundError(model)
+        ceiling = Ceiling(
+            quote.rates, quote.factors, model=self._catalog.find(name), service=service
+        )
+        since, until = caller.span_of_tier(now)
+        book = self._pricing.book
+        first, end = book.span(now)
+        plan = _Plan(
+            caller=caller,
+            since=max(since, first),
+            until=min(until, end),
+            book=book,
+            quote=quote,
+            ceiling=ceiling,
+            limited=bool(billing) or caller.capped or not caller.postpaid,
+            budgets=_budgets(caller),
+            credit=(Budget(BudgetKind.CREDIT, caller.user_id, billing), *_key_budget(caller)),
+            funding=Funding.DUE if caller.postpaid else Funding.WALLET,
+        )
+        if len(self._plans) >= _PLANS_KEPT:
+            self._plans.clear()
+        self._plans[id(caller), model, service, billing] = plan
+        return plan
+
+    async def _borrowed(
+        self, plan: "_Plan", most: Nanos, record: CallRecord
     ) -> tuple[Taken | None, Funding]:
         """Hold `most` of the billing channel's credit where that covers it, else as ever."""
-        if most and record.billing:
-            credit = _credit(caller.user_id, caller.key_id, record.billing, caller.capped)
-            taken = self._purse.take(credit, most) or await self._lent(credit, most, record.began)
+        purse, budgets = self._purse, plan.budgets
+        if record.billing:
+            taken = purse.take(plan.credit, most)
+            taken = taken or await self._lent(plan.credit, most, record.began)
             if taken is not None:
                 return taken, Funding.CREDIT
-        budgets = _budgets(caller.user_id, caller.key_id, caller.postpaid, caller.capped)
-        funding = Funding.DUE if caller.postpaid else Funding.WALLET
-        if not (most and budgets):
-            return None, funding
-        return self._purse.take(budgets, most) or await self._purse.borrow(budgets, most), funding
+        if not budgets:
+            return None, plan.funding
+        return purse.take(budgets, most) or await purse.borrow(budgets, most), plan.funding
 
     async def _lent(self, credit: _Budgets, most: Nanos, now: float) -> Taken | None:
         """Borrow of a credit, None where it does not do: most callers have none, or spent it.
@@ -186,28 +243,28 @@ class Billing:
             return record.price  # the usual case: one price for both, and nothing multiplied
         return price(usage, quote.rates, (), service if service in quote.rates.services else None)
 
-    def _known(self, name: str) -> Model | None:
-        """Return what the catalogue knows of a model; looked up once for all its calls."""
-        models = self._models
-        try:
-            return models[name]
-        except KeyError:
-            if len(models) >= _MODELS_KEPT:  # callers choose the names
-                models.clear()
-            found = models[name] = self._catalog.find(name)
-            return found
 
-    def _most(self, call: Call, quote: Quote, name: str) -> Nanos:
-        facts = call.facts
-        return worst_case(
-            sizes_of(call.body),
-            quote.rates,
-            quote.factors,
-            model=self._known(name),
-            max_tokens=facts.max_tokens,
-            choices=facts.choices,
-            service=facts.service_tier,
-        )
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How one caller's calls for one model are paid: from `since` until `until`, by one book.
+
+    What is `limited` takes a hold. `credit` are the budgets where a billing channel's credit pays.
+    Keeping the caller keeps its identity, by which plans are found.
+    """
+
+    caller: Principal
+    since: float
+    until: float
+    book: Book
+    quote: Quote
+    ceiling: Ceiling
+    limited: bool
+    budgets: _Budgets
+    credit: _Budgets
+    funding: Funding
+
+    def holds(self, now: float, book: Book) -> bool:
+        """Whether prices and membership are still the same."""
+        return self.since <= now < self.until and self.book is book
 
 
 class Tab:
@@ -267,8 +324,7 @@ class Tab:
         self, record: CallRecord, usage: Usage, service: str | None, cost: Nanos
     ) -> Receipt:
         *failed, last = record.attempts
-        attempts = [AttemptCost(one.channel, one.status, one.error) for one in failed]
-        attempts.append(AttemptCost(last.channel, last.status, last.error, cost))
+        answered = AttemptCost(last.channel, last.status, last.error, cost)
         assert record.outcome is not None, "the outcome is fixed before its price"
         return Receipt(
             dialect=record.dialect,
@@ -281,37 +337,22 @@ class Tab:
             began=record.began,
             seconds=record.seconds,
             first_byte=record.first_byte,
-            multipliers=dict(self._quote.multipliers),
+            multipliers=self._quote.multipliers,
             service=service,
             policy=record.policy,
             error=record.error,
-            attempts=tuple(attempts),
+            attempts=(
+                *[AttemptCost(one.channel, one.status, one.error) for one in failed],
+                answered,
+            ),
         )
 
 
-@lru_cache(maxsize=10_000)
-def _budgets(
-    user_id: int,
-    key_id: int,
-    postpaid: bool,  # noqa: FBT001 - positional for a cheap cache key
-    capped: bool,  # noqa: FBT001 - same
-) -> _Budgets:
+def _budgets(caller: Principal) -> _Budgets:
     """Return what a caller's calls are paid from, and what else may run out with them."""
-    key = (Budget(BudgetKind.KEY, key_id),) if capped else ()
-    return key if postpaid else (Budget(BudgetKind.WALLET, user_id), *key)
+    key = _key_budget(caller)
+    return key if caller.postpaid else (Budget(BudgetKind.WALLET, caller.user_id), *key)
 
 
-@lru_cache(maxsize=10_000)
-def _credit(
-    user_id: int,
-    key_id: int,
-    billing: str,
-    capped: bool,  # noqa: FBT001 - positional for a cheap cache key
-) -> _Budgets:
-    """Return the same, where a credit for a billing channel pays."""
-    key = (Budget(BudgetKind.KEY, key_id),) if capped else ()
-    return (Budget(BudgetKind.CREDIT, user_id, billing), *key)
-
-
-def _can_run_out(caller: Principal, billing: str) -> bool:
-    return bool(billing) or caller.capped or not caller.postpaid
+def _key_budget(caller: Principal) -> _Budgets:
+    return (Budget(BudgetKind.KEY, caller.key_id),) if caller.capped else ()

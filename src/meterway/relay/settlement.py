@@ -22,8 +22,12 @@ def conclude(record: CallRecord, outcome: Outcome, *, cut: bool) -> bool:
     its output.
     """
     record.outcome = outcome
-    if record.usage is not None and _is_absurd(record.usage):
-        record.usage = None
+    usage = record.usage
+    if usage is not None:
+        if usage.total_input > _MOST_TOKENS or usage.total_output > _MOST_TOKENS:
+            record.usage = None  # no model can have used so much: the upstream lies
+        elif outcome is Outcome.COMPLETED and not cut:
+            return True  # nearly every call, without the steps it does not need
     if not _is_due(record, outcome):
         return False
     record.policy = _policy(outcome, cut=cut)
@@ -54,11 +58,6 @@ def _policy(outcome: Outcome, *, cut: bool) -> Policy | None:
             return Policy.UPSTREAM_FAILED
         case Outcome.UPSTREAM_CUT:
             return Policy.UPSTREAM_CUT
-
-
-def _is_absurd(usage: Usage) -> bool:
-    """Whether no model can have used so much: the upstream lies, or its counter broke."""
-    return usage.total_input > _MOST_TOKENS or usage.total_output > _MOST_TOKENS
 
 
 def _complete(record: CallRecord) -> None:

@@ -67,7 +67,7 @@ class Hold:
         return self._clock.monotonic() - self._started
 
     def settle(self, outcome: Outcome, *, error: str | None = None, cut: bool = False) -> None:
-        """Close the account: fix the outcome, label the usage, charge it, and tell the listeners.
+        """Close the account: outcome, usage, charge; tell the limits and the listeners.
 
         `cut` says that the reply did not reach its end, so a usage reported on the way lacks
         some of its output.
@@ -79,16 +79,12 @@ class Hold:
         due = conclude(record, outcome, cut=cut)
         if self._tab is not None:
             self._tab.close(record, due=due)
-        self._leave(due=due)
+        admission = self.admission
+        if admission.bounds:
+            used = record.usage if due else None
+            admission.end(used.total_input + used.total_output if used else 0)
         for listener in self._listeners:
             listener(record)
-
-    def _leave(self, *, due: bool) -> None:
-        """Let the limits know what the call took, and that it runs no longer."""
-        if self.admission.bounds:
-            used = self.record.usage if due else None
-            self.admission.used(used.total_input + used.total_output if used else 0)
-            self.admission.release()
 
 
 class Till:
@@ -125,7 +121,9 @@ class Till:
         tab, billing = None, self._billing
         if billing is not None:
             try:
-                tab = await billing.open(call, caller, record)
+                tab = billing.at_once(call, caller, record)
+                if tab is None:
+                    tab = await billing.open(call, caller, record)
             except BaseException:
                 admission.release()
                 raise
