@@ -74,7 +74,7 @@ class Ceiling:
         tool the vendor runs; output by `choices` times `max_tokens` (8,192 where None) and the
         model's own limit.
         """
-        text, media = sizes.text, sizes.media
+        text, media = sizes.text, sizes.images or sizes.documents or sizes.sounds
         if text is None or media or sizes.tools:
             read = self._read(sizes)
         else:

@@ -10,8 +10,6 @@ _IMAGES: Final = frozenset({"image", "image_url", "input_image"})
 _DOCUMENTS: Final = frozenset({"document", "file", "input_file", "video_url", "container_upload"})
 _SOUND: Final = "input_audio"
 _RUN_BY_VENDOR: Final = ("web_", "code_execution", "mcp_")
-_TOOLS: Final = ("tools", "web_search_options")
-_SHORT: Final = 16 * 1024  # bytes
 _LIST: Final = ord("[")
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -29,11 +27,6 @@ class Sizes(msgspec.Struct, frozen=True):
     documents: int = 0
     sounds: int = 0
     tools: int = 0
-
-    @property
-    def media(self) -> int:
-        """How many parts are no text."""
-        return self.images + self.documents + self.sounds
 
 
 class _Part(msgspec.Struct):
@@ -66,8 +59,6 @@ _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 def sizes_of(body: RawObject) -> Sizes:
     """Measure a request; a part is what its `type` says, however that is spelled in JSON."""
     total = sum(map(len, body.values()))
-    if not _has_parts(body) and body.keys().isdisjoint(_TOOLS):
-        return Sizes(total)
     kinds: list[str | None] = []
     try:
         for message in _decode(body["messages"]) if "messages" in body else ():
@@ -83,19 +74,6 @@ def sizes_of(body: RawObject) -> Sizes:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Sizes(None)
     return Sizes(total, images, documents, kinds.count(_SOUND), tools)
-
-
-def _has_parts(body: RawObject) -> bool:
-    """Say whether some message may have a part with a `type`; most have a text and nothing else.
-
-    A name in JSON is written as it is, or with an escape. What is long is decoded as fast as it is
-    searched.
-    """
-    messages = body.get("messages", b"")
-    if len(messages) > _SHORT:
-        return True
-    messages = bytes(messages)
-    return b'type"' in messages or b"\\u00" in messages
 
 
 def _vendor_tools(body: RawObject) -> int:
