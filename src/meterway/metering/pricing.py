@@ -28,7 +28,7 @@ def price(
     return rounded(total, factor_of(rates, service), multipliers)
 
 
-def _exact(usage: Usage, flat: Flat) -> int:  # noqa: C901 - each class once, nothing nested
+def _exact(usage: Usage, flat: Flat) -> int:
     """Return millionths of nano-dollars; most calls use two of the classes, the others are seldom there."""
     read, cached, wrote, wrote_1h, heard, seen, said, thought, spoke = flat
     total = 0
