@@ -29,7 +29,7 @@ def price(
 
 
 def _exact(usage: Usage, flat: Flat) -> int:
-    """Return millionths of nano-dollars; most calls use two of the classes, the others are seldom there."""
+    """Return millionths of nano-dollars; most calls use two of the classes alone."""
     read, cached, wrote, wrote_1h, heard, seen, said, thought, spoke = flat
     total = 0
     if usage.input > 0:
