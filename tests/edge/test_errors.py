@@ -1,4 +1,4 @@
-"""Errors in each dialect: status, type, code, and what tells a client to retry."""
+"""Errors in each family: status, type, code, and what tells a client to retry."""
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from meterway.kit.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 from meterway.routing.router import ModelNotFoundError
 from meterway.upstreams.errors import (
     TransportError,
@@ -22,7 +22,7 @@ from meterway.upstreams.errors import (
 )
 
 OVERLOADED = VendorFaultError("m", status=529, upstream_status=529, kind="overloaded_error")
-OPENAI, ANTHROPIC = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
+OPENAI, ANTHROPIC = Family.OPENAI, Family.ANTHROPIC
 
 
 class ShortError(MeterwayError):
@@ -37,8 +37,8 @@ class RateError(MeterwayError):
     status, code = 429, "rate_limit_exceeded"
 
 
-def shown(error, dialect):
-    rendered = render(error, dialect, "req_1")
+def shown(error, family):
+    rendered = render(error, family, "req_1")
     body = msgspec.json.decode(rendered.body)
     return rendered.status, body, dict(rendered.headers)
 
@@ -137,8 +137,8 @@ def test_a_bad_key_has_the_code_clients_look_for():
 
 
 def test_no_credit_is_a_quota_to_openais_clients_and_never_retried():
-    for dialect in (OPENAI, ANTHROPIC, None):
-        _, _, headers = shown(ShortError("m"), dialect)
+    for family in (OPENAI, ANTHROPIC, None):
+        _, _, headers = shown(ShortError("m"), family)
         assert headers[b"x-should-retry"] == b"false"
 
     _, body, _ = shown(ShortError("m"), OPENAI)
@@ -189,9 +189,9 @@ def test_an_upstreams_refusal_keeps_its_code_and_wait():
     assert b"x-should-retry" not in headers
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, None])
-def test_an_unexpected_exception_shows_its_id_and_nothing_else(dialect):
-    status, body, _ = shown(KeyError("postgres://user:secret@db"), dialect)
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC, None])
+def test_an_unexpected_exception_shows_its_id_and_nothing_else(family):
+    status, body, _ = shown(KeyError("postgres://user:secret@db"), family)
 
     assert status == 500
     assert "secret" not in str(body)
@@ -208,13 +208,23 @@ def _every(kind: type[TransportError]) -> list[type[TransportError]]:
     return [kind, *(each for child in kind.__subclasses__() for each in _every(child))]
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, None])
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC, None])
 @pytest.mark.parametrize("kind", _every(TransportError))
-def test_a_broken_exchange_shows_no_address_of_the_upstream(kind, dialect):
+def test_a_broken_exchange_shows_no_address_of_the_upstream(kind, family):
     error = kind("No connection to 10.1.2.3:8443: [Errno 111] Connect call failed.")
 
-    rendered = render(error, dialect, "req_1")
+    rendered = render(error, family, "req_1")
 
     assert b"The provider" in rendered.body
     assert not any(part in rendered.body for part in (b"10.1.2.3", b"8443", b"Errno"))
     assert "10.1.2.3:8443" in str(error)
+
+
+def test_googles_errors_have_its_codes_and_statuses():
+    status, body, _ = shown(ModelNotFoundError("m"), Family.GOOGLE)
+
+    assert status == 404
+    assert (body["error"]["code"], body["error"]["status"]) == (404, "NOT_FOUND")
+    assert shown(ShortError("Top it up."), Family.GOOGLE)[1] == {
+        "error": {"code": 402, "message": "Top it up.", "status": "RESOURCE_EXHAUSTED"}
+    }

@@ -1,4 +1,4 @@
-"""What is left of a limit, in the headers each dialect's clients read; SDKs judge the refusals."""
+"""What is left of a limit, in the headers each family's clients read; SDKs judge the refusals."""
 
 import re
 from datetime import UTC, datetime
@@ -13,9 +13,9 @@ from meterway.edge.errors import render
 from meterway.edge.ratelimits import duration, headers_of, moment
 from meterway.limits.errors import RateLimitedError
 from meterway.limits.types import Standing, Standings
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 
-OPENAI, ANTHROPIC = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
+OPENAI, ANTHROPIC = Family.OPENAI, Family.ANTHROPIC
 LEFT = Standings(at=1_800_000_000.25, requests=Standing(12, 0, 60.0), tokens=Standing(900, 7, 0.02))
 GO_DURATION = re.compile(rb"(?:\d+h)?(?:\d+m(?!s))?(?:\d+(?:\.\d+)?s)|\d+ms")
 
@@ -24,14 +24,14 @@ def refusal(wait=5.2):
     return RateLimitedError("Slow down.", retry_after=wait, standings=LEFT)
 
 
-def response(error, dialect):
-    rendered = render(error, dialect, "req_1")
+def response(error, family):
+    rendered = render(error, family, "req_1")
     return httpx2.Response(rendered.status, headers=rendered.headers, content=rendered.body)
 
 
-def sdk(dialect, reply):
+def sdk(family, reply):
     client = httpx2.Client(transport=httpx2.MockTransport(lambda _: reply))
-    kind = openai.OpenAI if dialect is OPENAI else anthropic.Anthropic
+    kind = openai.OpenAI if family is OPENAI else anthropic.Anthropic
     return kind(api_key="sk-x", http_client=client, max_retries=0)
 
 
@@ -87,17 +87,17 @@ def test_anthropics_headers_tell_one_token_limit_three_times():
     assert len(told) == 12
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, None])
-def test_what_is_not_limited_has_no_headers(dialect):
-    assert headers_of(Standings(at=0.0), dialect) == []
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC, None])
+def test_what_is_not_limited_has_no_headers(family):
+    assert headers_of(Standings(at=0.0), family) == []
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
-def test_a_refusal_carries_what_is_left(dialect):
-    rendered = render(refusal(), dialect, "req_1")
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC])
+def test_a_refusal_carries_what_is_left(family):
+    rendered = render(refusal(), family, "req_1")
 
     assert rendered.status == 429
-    assert set(headers_of(LEFT, dialect)) <= set(rendered.headers)
+    assert set(headers_of(LEFT, family)) <= set(rendered.headers)
     assert (b"retry-after", b"6") in rendered.headers
     assert (b"retry-after-ms", b"5200") in rendered.headers
     assert (b"x-should-retry", b"true") in rendered.headers
@@ -116,20 +116,20 @@ def test_the_platforms_refusal_says_when_to_come_back_and_no_more():
     assert (b"retry-after", b"6") in rendered.headers
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
-def test_official_clients_retry_when_they_are_told_to(dialect):
-    reply = response(refusal(), dialect)
-    client = sdk(dialect, reply)
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC])
+def test_official_clients_retry_when_they_are_told_to(family):
+    reply = response(refusal(), family)
+    client = sdk(family, reply)
 
     assert client._should_retry(reply)
     assert client._parse_retry_after_header(reply.headers) == 5.2
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
-def test_official_clients_do_not_sleep_for_an_hour(dialect):
-    reply = response(refusal(wait=3600), dialect)
+@pytest.mark.parametrize("family", [OPENAI, ANTHROPIC])
+def test_official_clients_do_not_sleep_for_an_hour(family):
+    reply = response(refusal(wait=3600), family)
 
-    assert not sdk(dialect, reply)._should_retry(reply)
+    assert not sdk(family, reply)._should_retry(reply)
 
 
 def test_openais_client_raises_its_own_rate_limit_error():

@@ -43,6 +43,10 @@ def server() -> Server:
             Route("GET", "/v1/models", tell),
             Route("GET", "/v1/models/{model}", tell),
             Route("POST", "/v1/cut", break_off),
+            Route("GET", "/v1/things/{thing}/parts", tell),
+            Route("GET", "/v1/things/{thing}/parts/{part}", tell),
+            Route("GET", "/v1/things/{thing}", tell),
+            Route("GET", "/v1beta/models/{model}:generate", tell),
             Route("POST", "/api/v1/thing", refuse),
             Route("POST", "/api/v1/ai/openai/cc-omg/v1/messages", fail),
             Route("POST", "/api/v1/ai/openai/cc-omg/v1/chat/completions", tell),
@@ -264,3 +268,22 @@ async def test_a_page_may_read_replies_and_errors_others_are_spared_the_headers(
     assert "x-request-id" in page.headers["access-control-expose-headers"]
     assert refused.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/v1/things/t1/parts", {"thing": "t1"}),
+        ("/v1/things/t1/parts/p2", {"thing": "t1", "part": "p2"}),
+        ("/v1/things/a/b", {"thing": "a/b"}),
+        ("/v1beta/models/x/y:generate", {"model": "x/y"}),
+    ],
+)
+async def test_a_path_with_names_in_it_tells_what_they_stand_for(path, params):
+    answer = await ask("GET", path)
+
+    assert answer.body.decode() == f"{path} {params}"
+
+
+async def test_no_segment_of_a_path_is_empty():
+    assert (await ask("GET", "/v1/things//")).status == 404

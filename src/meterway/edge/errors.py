@@ -1,7 +1,8 @@
 """Errors as clients of each dialect expect them: status, headers and body.
 
 OpenAI: https://platform.openai.com/docs/guides/error-codes ·
-Anthropic: https://docs.anthropic.com/en/api/errors · the platform's own envelope has
+Anthropic: https://docs.anthropic.com/en/api/errors ·
+Google: https://ai.google.dev/gemini-api/docs/troubleshooting · the platform's own envelope has
 `statusCode`, `message`, `errorType` and `data`. What is not a `MeterwayError` is a fault of ours:
 it becomes a 500 that says nothing about the inside.
 """
@@ -16,7 +17,7 @@ from meterway.edge.ratelimits import headers_of
 from meterway.kit import json
 from meterway.kit.errors import MeterwayError, NotFoundError
 from meterway.limits.errors import RateLimitedError
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 from meterway.upstreams.errors import TransportError, UpstreamError
 
 _PAYMENT_REQUIRED, _CONFLICT, _OVERLOADED, _INTERNAL = 402, 409, 529, 500
@@ -39,6 +40,17 @@ _ANTHROPIC_TYPES = {
     429: "rate_limit_error",
     504: "timeout_error",
     529: "overloaded_error",
+}
+_GOOGLE_STATUSES = {
+    401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    529: "UNAVAILABLE",
 }
 
 
@@ -66,14 +78,14 @@ class Rendered(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def render(error: BaseException, dialect: Dialect | None, request_id: str) -> Rendered:
-    """Render `error` for clients of `dialect`, None being the platform's own API."""
+def render(error: BaseException, family: Family | None, request_id: str) -> Rendered:
+    """Render `error` for clients of `family`, None being the platform's own API."""
     known = error if isinstance(error, MeterwayError) else _internal(request_id)
-    status = _status(known, dialect)
-    body = json.encode(_body(known, dialect, status, request_id))
+    status = _status(known, family)
+    body = json.encode(_body(known, family, status, request_id))
     headers = [JSON_TYPE, *_headers(known, status)]
     if isinstance(known, RateLimitedError):
-        headers += headers_of(known.standings, dialect)
+        headers += headers_of(known.standings, family)
     return Rendered(status, headers, body)
 
 
@@ -82,25 +94,27 @@ def _internal(request_id: str) -> MeterwayError:
     return MeterwayError(message)
 
 
-def _status(error: MeterwayError, dialect: Dialect | None) -> int:
+def _status(error: MeterwayError, family: Family | None) -> int:
     """Translate the two statuses OpenAI's clients read differently."""
-    if dialect is Dialect.OPENAI_CHAT:
+    if family is Family.OPENAI:
         return {_PAYMENT_REQUIRED: 429, _OVERLOADED: 503}.get(error.status, error.status)
     return error.status
 
 
 def _body(
-    error: MeterwayError, dialect: Dialect | None, status: int, request_id: str
+    error: MeterwayError, family: Family | None, status: int, request_id: str
 ) -> dict[str, Any]:
-    if dialect is None:
+    if family is None:
         return _platform(error)
-    match dialect:
-        case Dialect.OPENAI_CHAT:
+    match family:
+        case Family.OPENAI:
             return _openai(error, status)
-        case Dialect.ANTHROPIC_MESSAGES:
+        case Family.ANTHROPIC:
             return _anthropic(error, status, request_id)
+        case Family.GOOGLE:
+            return _google(error, status)
         case _:
-            assert_never(dialect)
+            assert_never(family)
 
 
 def _shown(error: MeterwayError) -> str:
@@ -133,6 +147,12 @@ def _anthropic(error: MeterwayError, status: int, request_id: str) -> dict[str, 
         "error": told,
         "request_id": request_id,
     }
+
+
+def _google(error: MeterwayError, status: int) -> dict[str, Any]:
+    fallback = "INTERNAL" if status >= _INTERNAL else "INVALID_ARGUMENT"
+    kind = _GOOGLE_STATUSES.get(status, fallback)
+    return {"error": {"code": status, "message": _shown(error), "status": kind}}
 
 
 def _platform(error: MeterwayError) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from meterway.limits.types import Standings
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 
 _ROUNDING = 1e-6  # milliseconds that floats may be off
 
@@ -36,17 +36,17 @@ _ANTHROPIC_TOKENS, _ANTHROPIC_INPUT, _ANTHROPIC_OUTPUT = map(
 )
 
 
-def headers_of(standings: Standings, dialect: Dialect | None) -> list[tuple[bytes, bytes]]:
+def headers_of(standings: Standings, family: Family | None) -> list[tuple[bytes, bytes]]:
     """Return the headers for a reply; a limit the caller does not have has none."""
-    match dialect:
-        case Dialect.OPENAI_CHAT:
+    match family:
+        case Family.OPENAI:
             return _for_openai(standings)
-        case Dialect.ANTHROPIC_MESSAGES:
+        case Family.ANTHROPIC:
             return _for_anthropic(standings)
-        case None:
+        case Family.GOOGLE | None:  # its clients read the error alone
             return []
         case _:
-            assert_never(dialect)
+            assert_never(family)
 
 
 def _for_openai(standings: Standings) -> list[tuple[bytes, bytes]]:

@@ -5,6 +5,7 @@ without its accidents: doubled `/v1` or slashes, a slash at the end, a missing `
 name in front (`/openai/v1/…`, `/anthropic/v1/…`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,10 +27,11 @@ from meterway.edge.http import (
 from meterway.kit import metrics
 from meterway.kit.errors import MeterwayError
 from meterway.kit.ids import CallIds
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 
 _log = structlog.get_logger()
 _VENDORS = frozenset({"openai", "anthropic"})
+_ANTHROPICS = ("/messages", "/complete")
 _SHOWN_PATH = 200
 _DAY = b"86400"
 _PREFLIGHT_METHOD = b"access-control-request-method"
@@ -40,8 +42,9 @@ _PREFLIGHT_PRIVATE = b"access-control-request-private-network"
 class Route(NamedTuple):
     """One row of the route table.
 
-    A `path` that ends with `{name}` matches any rest that is not empty, slashes included; the
-    handler finds it in `scope["path_params"]`. GET routes answer HEAD too.
+    `{name}` in a `path` stands for one segment of it, or at its end, before a colon as well, for
+    any rest that is not empty, slashes included; the handler finds what it stood for in
+    `scope["path_params"]`. Rows that come first are tried first. GET routes answer HEAD too.
     """
 
     method: str
@@ -59,7 +62,7 @@ class Server:
         self.routes = tuple(routes)
         self._ids = ids
         self._exact: dict[tuple[str, str], Handler] = {}
-        self._open: list[Route] = []
+        self._open: list[tuple[re.Pattern[str], str, Handler]] = []
         self._methods: dict[str, set[str]] = {}
         for route in self.routes:
             self._add(route)
@@ -69,8 +72,8 @@ class Server:
         methods = ("GET", "HEAD") if route.method == "GET" else (route.method,)
         self._methods.setdefault(route.path, set()).update(methods)
         for method in methods:
-            if route.path.endswith("}"):
-                self._open.append(route._replace(method=method))
+            if "{" in route.path:
+                self._open.append((_pattern(route.path), method, route.handler))
             else:
                 self._exact[method, route.path] = route.handler
 
@@ -97,11 +100,10 @@ class Server:
         handler = self._exact.get((method, path))
         if handler is not None:
             return handler
-        for route in self._open:
-            prefix, name = route.path[:-1].split("{")
-            if route.method == method and path.startswith(prefix) and len(path) > len(prefix):
-                scope["path_params"] = {name: path[len(prefix) :]}
-                return route.handler
+        for pattern, served, open_handler in self._open:
+            if served == method and (found := pattern.fullmatch(path)):
+                scope["path_params"] = found.groupdict()
+                return open_handler
         allowed = self._allowed(path)
         if method == "OPTIONS":
             return _preflight(allowed)
@@ -122,28 +124,37 @@ class Server:
 
     def _allowed(self, path: str) -> tuple[str, ...]:
         methods = set(self._methods.get(path, ()))
-        for route in self._open:
-            prefix = route.path[: route.path.index("{")]
-            if path.startswith(prefix) and len(path) > len(prefix):
-                methods.add(route.method)
+        methods.update(served for pattern, served, _ in self._open if pattern.fullmatch(path))
         return tuple(sorted(methods))
 
 
-def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect | None:
-    """Return the dialect whose clients ask for `path`, None being the platform's own API."""
+def _pattern(path: str) -> re.Pattern[str]:
+    """Return what matches the paths of a row."""
+    fixed = re.split(r"\{(\w+)\}", path)
+    text = re.escape(fixed[0])
+    for name, after in zip(fixed[1::2], fixed[2::2], strict=True):
+        whole = not after or after.startswith(":")
+        text += f"(?P<{name}>{'.+' if whole else '[^/]+'}){re.escape(after)}"
+    return re.compile(text, re.DOTALL)
+
+
+def family_of(path: str, headers: Mapping[bytes, bytes]) -> Family | None:
+    """Return whose clients ask for `path`, None being the platform's own API."""
     service, path = forwarding.split(path)
     if not service and path.startswith("/api/"):
         return None
-    if b"anthropic-version" in headers or path.removeprefix("/v1").startswith("/messages"):
-        return Dialect.ANTHROPIC_MESSAGES
-    return Dialect.OPENAI_CHAT
+    if path.startswith("/v1beta/"):
+        return Family.GOOGLE
+    if b"anthropic-version" in headers or path.removeprefix("/v1").startswith(_ANTHROPICS):
+        return Family.ANTHROPIC
+    return Family.OPENAI
 
 
 async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
     """Answer with `error` where no answer has begun; else raise it, so the connection is cut."""
     path = scope["path"]
     known = isinstance(error, MeterwayError)
-    rendered = render(error, dialect_of(path, request.headers), request.request_id)
+    rendered = render(error, family_of(path, request.headers), request.request_id)
     # The class's own code: an upstream's error may carry any its vendor chose.
     code = type(error).code if isinstance(error, MeterwayError) else "internal_error"
     metrics.REFUSALS.labels(rendered.status, code).inc()

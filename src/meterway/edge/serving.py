@@ -8,11 +8,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 import msgspec
 
 from meterway.auth.service import Authenticator
+from meterway.auth.types import Principal
 from meterway.edge.credentials import caller_of
 from meterway.edge.cycle import GONE, Gone
 from meterway.edge.http import (
@@ -34,7 +35,8 @@ from meterway.kit.json import RawObject, decode_top, raw
 from meterway.kit.money import shown
 from meterway.kit.tasks import Tasks
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codec import Codec
+from meterway.protocols.chat.codec import ClientCodec
+from meterway.protocols.dialects import FAMILIES
 from meterway.relay.pipeline import Gate, relay
 from meterway.relay.stream import Reply
 
@@ -47,6 +49,16 @@ _STREAM_HEADERS: Headers = (
 )
 _LISTED = 1024  # characters of names in a header
 _ODD = re.compile(rb"[^\x20-\x7e]+")
+
+
+class Framing(msgspec.Struct, frozen=True):
+    """How a stream goes over HTTP; `comment` is what its readers skip, and keeps it alive."""
+
+    headers: Headers = _STREAM_HEADERS
+    comment: bytes = sse.COMMENT
+
+
+_SSE: Final = Framing()
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +85,7 @@ class ChatEndpoint:
     before the first byte are raised, for the server to render.
     """
 
-    def __init__(self, codec: Codec, desk: Desk, passed: Passed, billing: str = "") -> None:
+    def __init__(self, codec: ClientCodec, desk: Desk, passed: Passed, billing: str = "") -> None:
         self._codec = codec
         self._desk = desk
         self._passed = passed
@@ -90,13 +102,45 @@ class ChatEndpoint:
             passed = self._passed(request, body)
             call = Call(request.call_id, self._codec, body, passed, self._billing)
             del body
-            with _Presence(scope, desk.drain_seconds) as presence:
-                reply = await relay(call, caller, desk.gate)
-                request.release()
-                presence.tell(reply)
-                await _deliver(reply, request, send, desk, presence)
+            await serve(call, caller, Client(scope, request, send), desk)
         finally:
             request.release()
+
+
+class Client(NamedTuple):
+    """Who asked: the request's scope and facts, where the answer goes, and how a stream does."""
+
+    scope: Scope
+    request: Request
+    send: Send
+    framing: Framing = _SSE
+
+
+class Keep(Protocol):
+    """What of a reply is to be kept, before its end leaves: who has read it can ask for it."""
+
+    @property
+    def due(self) -> bool:
+        """Whether the reply's end is known by now, and it is not kept yet."""
+
+    async def keep(self) -> None:
+        """Keep it, with what others keep at the same time."""
+
+
+async def serve(
+    call: Call,
+    caller: Principal,
+    client: Client,
+    desk: Desk,
+    keep: Keep | None = None,
+) -> None:
+    """Relay one call and deliver its reply; errors before its first byte are raised."""
+    request = client.request
+    with _Presence(client.scope, desk.drain_seconds) as presence:
+        reply = await relay(call, caller, desk.gate)
+        request.release()
+        presence.tell(reply)
+        await _Delivery(client, desk, presence, keep).of(reply)
 
 
 class _Presence:
@@ -145,43 +189,69 @@ class _Presence:
         self._gone.task.cancel()
 
 
-async def _deliver(
-    reply: Reply, request: Request, send: Send, desk: Desk, presence: _Presence
-) -> None:
-    """Send `reply` as it comes; once the client left, only read it."""
-    async with reply:
-        head = _head(request, reply)
-        if reply.streamed:
-            await _stream(reply, [*head, *_STREAM_HEADERS], send, desk, presence)
-            return
+class _Delivery:
+    """Sends a reply as it comes; once the client left, only reads it."""
+
+    __slots__ = ("_desk", "_framing", "_keep", "_presence", "_request", "_send")
+
+    def __init__(
+        self,
+        client: Client,
+        desk: Desk,
+        presence: _Presence,
+        keep: Keep | None,
+    ) -> None:
+        _, self._request, self._send, self._framing = client
+        self._desk = desk
+        self._presence = presence
+        self._keep = keep
+
+    async def of(self, reply: Reply) -> None:
+        """Deliver `reply` to its end."""
+        async with reply:
+            head = _head(self._request, reply)
+            if reply.streamed:
+                await self._stream(reply, [*head, *self._framing.headers])
+                return
+            await self._settled(reply)
+            if reply.billed:
+                head.append(_cost(reply))
+            await send_reply(self._send, 200, [*head, JSON_TYPE], reply.first)
+
+    async def _settled(self, reply: Reply) -> None:
         reply.settle()
-        if desk.kept is not None:
-            await desk.kept()
-        if reply.billed:
-            head.append(_cost(reply))
-        await send_reply(send, 200, [*head, JSON_TYPE], reply.first)
+        if self._desk.kept is not None:
+            await self._desk.kept()
+        if self._keep is not None and self._keep.due:
+            await self._keep.keep()
 
+    async def _stream(self, reply: Reply, head: Headers) -> None:
+        send, presence, desk, keep = self._send, self._presence, self._desk, self._keep
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await self._say(reply.first)
+        with _Pulse(send, desk.tasks, desk.keep_alive_seconds, self._framing.comment) as pulse:
+            async for chunk in reply.rest():
+                if keep is not None and keep.due:
+                    await keep.keep()
+                if presence.left:
+                    continue
+                pulse.beats += 1
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._settled(reply)
+        await send({"type": "http.response.body", "body": b""})
 
-async def _stream(reply: Reply, head: Headers, send: Send, desk: Desk, presence: _Presence) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": head})
-    await send({"type": "http.response.body", "body": reply.first, "more_body": True})
-    with _Pulse(send, desk.tasks, desk.keep_alive_seconds) as pulse:
-        async for chunk in reply.rest():
-            if presence.left:
-                continue
-            pulse.beats += 1
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    reply.settle()
-    if desk.kept is not None:
-        await desk.kept()
-    await send({"type": "http.response.body", "body": b""})
+    async def _say(self, first: bytes) -> None:
+        if self._keep is not None and self._keep.due:
+            await self._keep.keep()
+        await self._send({"type": "http.response.body", "body": first, "more_body": True})
 
 
 class _Pulse:
-    """Sends a comment whenever a stream was silent for a whole period; `beats` counts chunks."""
+    """Sends `comment` whenever a stream was silent for a whole period; `beats` counts chunks."""
 
-    def __init__(self, send: Send, tasks: Tasks, seconds: float) -> None:
+    def __init__(self, send: Send, tasks: Tasks, seconds: float, comment: bytes) -> None:
         self._send = send
+        self._said = comment
         self._tasks = tasks
         self._seconds = seconds
         self._seen = self.beats = 0
@@ -207,13 +277,12 @@ class _Pulse:
     def _tick(self) -> None:
         waits = self._comment is not None and not self._comment.done()
         if self.beats == self._seen and not waits:
-            self._comment = self._tasks.spawn(_comment(self._send), name="stream.keep-alive")
+            self._comment = self._tasks.spawn(self._tell(), name="stream.keep-alive")
         self._seen = self.beats
         self._arm()
 
-
-async def _comment(send: Send) -> None:
-    await send({"type": "http.response.body", "body": sse.COMMENT, "more_body": True})
+    async def _tell(self) -> None:
+        await self._send({"type": "http.response.body", "body": self._said, "more_body": True})
 
 
 def _head(request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
@@ -229,7 +298,7 @@ def _head(request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
     if record.dropped:
         head.append((b"x-meterway-dropped", _listed(record.dropped)))
     if (standings := reply.standings) is not None:
-        head += headers_of(standings, record.dialect)
+        head += headers_of(standings, FAMILIES[record.dialect])
     return head
 
 

@@ -1,4 +1,4 @@
-"""The wire protocols the product speaks, by name."""
+"""The wire protocols the product speaks, by name, and the families their clients belong to."""
 
 from enum import StrEnum
 
@@ -10,4 +10,28 @@ class Dialect(StrEnum):
     __hash__ = str.__hash__
 
     OPENAI_CHAT = "openai_chat"
+    OPENAI_RESPONSES = "openai_responses"
+    OPENAI_COMPLETIONS = "openai_completions"  # legacy; clients alone
     ANTHROPIC_MESSAGES = "anthropic_messages"
+    ANTHROPIC_COMPLETE = "anthropic_complete"  # legacy; clients alone
+    GEMINI = "gemini"
+
+
+class Family(StrEnum):
+    """Whose clients read the replies: their errors and headers are the same in all dialects."""
+
+    __hash__ = str.__hash__
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GOOGLE = "google"
+
+
+FAMILIES = {
+    Dialect.OPENAI_CHAT: Family.OPENAI,
+    Dialect.OPENAI_RESPONSES: Family.OPENAI,
+    Dialect.OPENAI_COMPLETIONS: Family.OPENAI,
+    Dialect.ANTHROPIC_MESSAGES: Family.ANTHROPIC,
+    Dialect.ANTHROPIC_COMPLETE: Family.ANTHROPIC,
+    Dialect.GEMINI: Family.GOOGLE,
+}

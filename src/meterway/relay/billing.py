@@ -20,7 +20,6 @@ from meterway.metering.pricing import price, service_of
 from meterway.metering.quotes import Pricing, Quote
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codec import Facts
-from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.usage import Usage
 from meterway.relay.record import CallRecord
 from meterway.routing.router import ModelNotFoundError, Terms
@@ -109,7 +108,7 @@ class Billing:
             return tab
         facts = call.facts
         plan = self._plan(caller, facts, record)
-        most = plan.ceiling.of(sizes_of(call.body), facts.max_tokens, facts.choices)
+        most = plan.ceiling.of(call.codec.sizes(call.body), facts.max_tokens, facts.choices)
         self.journal.reserve()
         try:
             taken, funding = await self._borrowed(plan, most, record)
@@ -124,7 +123,7 @@ class Billing:
         plan = self._plan(caller, facts, record)
         most, taken = 0, None
         if plan.limited:
-            most = plan.ceiling.of(sizes_of(call.body), facts.max_tokens, facts.choices)
+            most = plan.ceiling.of(call.codec.sizes(call.body), facts.max_tokens, facts.choices)
         self.journal.reserve()
         if most:
             taken = None if record.billing else self._purse.take(plan.budgets, most)

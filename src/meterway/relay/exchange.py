@@ -6,12 +6,12 @@ from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codec import Codec, StreamReader
+from meterway.protocols.chat.codec import StreamReader, UpstreamCodec
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
 from meterway.relay.answer import Answer, Rest
-from meterway.relay.pipes import Translator, stream_pipe, whole_reply
+from meterway.relay.pipes import Translator, passing_codec, stream_pipe, whole_reply
 from meterway.relay.record import CallRecord
 from meterway.upstreams import failures
 from meterway.upstreams.encode import outgoing
@@ -33,7 +33,7 @@ class Exchange:
     def __init__(
         self,
         transports: Mapping[str, Transport],
-        codecs: Mapping[Dialect, Codec],
+        codecs: Mapping[Dialect, UpstreamCodec],
         clock: Clock,
         reply_limit: int = 256 * 1024 * 1024,
     ) -> None:
@@ -61,8 +61,9 @@ class Exchange:
     def _request(self, call: Call, route: Route, record: CallRecord) -> Outgoing:
         codec, facts = self._codecs[route.dialect], call.facts
         dropped: tuple[str, ...] = ()
-        if codec is call.codec:
-            body = codec.pass_request(call.body, route.model)
+        passing = passing_codec(call, codec)
+        if passing is not None:
+            body = passing.pass_request(call.body, route.model)
         else:
             encoded = codec.encode_request(call.request(), route.model)
             body, dropped = encoded.body, encoded.dropped
@@ -116,7 +117,7 @@ class Exchange:
         teller = Translator(codec.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
         return Answer(route=route, first=teller.tell(events_of(reply)), meter=teller)
 
-    async def _refusal(self, codec: Codec, response: Response) -> MeterwayError:
+    async def _refusal(self, codec: UpstreamCodec, response: Response) -> MeterwayError:
         """Read an error answer; one too long to be worth reading counts as empty."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers

@@ -10,7 +10,14 @@ import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codec import Codec, Seen, StreamDecoder, StreamEncoder, StreamReader
+from meterway.protocols.chat.codec import (
+    PassingCodec,
+    Seen,
+    StreamDecoder,
+    StreamEncoder,
+    StreamReader,
+    UpstreamCodec,
+)
 from meterway.protocols.usage import Usage
 
 
@@ -80,17 +87,24 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
-def stream_pipe(call: Call, upstream: Codec, alias: str | None) -> StreamReader:
+def passing_codec(call: Call, upstream: UpstreamCodec) -> PassingCodec | None:
+    """Return what passes `call` through where both sides speak one dialect; None: translate."""
+    return call.codec.through if upstream.dialect is call.codec.dialect else None
+
+
+def stream_pipe(call: Call, upstream: UpstreamCodec, alias: str | None) -> StreamReader:
     """Return what turns one stream of the `upstream` dialect into the one `call` asked for."""
-    if upstream is call.codec:
-        return upstream.stream_reader(call.facts, alias)
+    passing = passing_codec(call, upstream)
+    if passing is not None:
+        return passing.stream_reader(call.facts, alias)
     return Translator(upstream.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
 
 
-def whole_reply(call: Call, upstream: Codec, body: bytes, alias: str | None) -> Seen:
+def whole_reply(call: Call, upstream: UpstreamCodec, body: bytes, alias: str | None) -> Seen:
     """Turn a whole reply of the `upstream` dialect into the one `call` asked for."""
-    if upstream is call.codec:
-        return upstream.pass_reply(body, alias)
+    passing = passing_codec(call, upstream)
+    if passing is not None:
+        return passing.pass_reply(body, alias)
     reply = upstream.decode_reply(body)
     if isinstance(reply, neutral.Failed):
         return Seen(body=b"", failure=reply)

@@ -7,7 +7,7 @@ from typing import Self
 from meterway.kit.errors import MeterwayError
 from meterway.limits.types import Standings
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.codec import Codec, StreamReader
+from meterway.protocols.chat.codec import ClientCodec, StreamReader
 from meterway.relay.answer import Answer
 from meterway.relay.record import CallRecord, Outcome
 from meterway.relay.till import Hold
@@ -30,7 +30,7 @@ class Reply:
 
     __slots__ = ("_abandoned", "_answer", "_codec", "_error", "_hold", "_outcome", "first")
 
-    def __init__(self, answer: Answer, hold: Hold, codec: Codec) -> None:
+    def __init__(self, answer: Answer, hold: Hold, codec: ClientCodec) -> None:
         self.first = answer.first
         self._answer = answer
         self._hold = hold

@@ -6,7 +6,7 @@ import msgspec
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.codec import Codec, Facts
+from meterway.protocols.chat.codec import ClientCodec, Facts
 
 
 class Call:
@@ -23,7 +23,7 @@ class Call:
     def __init__(
         self,
         id_: int,
-        codec: Codec,
+        codec: ClientCodec,
         body: RawObject,
         headers: Mapping[str, str] | None = None,
         billing: str = "",

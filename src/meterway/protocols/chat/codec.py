@@ -7,6 +7,7 @@ import msgspec
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.sizes import Sizes
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage
 
@@ -107,10 +108,19 @@ class StreamReader(Protocol):
         """
 
 
-class Codec(Protocol):
-    """One chat dialect, as client and as upstream protocol. Stateless; one instance serves all."""
+class ClientCodec(Protocol):
+    """A dialect as clients speak it.
+
+    Stateless, one instance serving all calls, or made for one call whose reply repeats more of its
+    request than the neutral form holds. `through` is what passes the dialect's own requests and
+    replies through; None where no upstream speaks it.
+    """
 
     dialect: Dialect
+
+    @property
+    def through(self) -> "PassingCodec | None":
+        """The same codec, where upstreams speak its dialect too."""
 
     def facts(self, body: RawObject) -> Facts:
         """Read what routing and metering need.
@@ -118,20 +128,31 @@ class Codec(Protocol):
         Raises `InvalidRequestError` where the model is missing or a field has the wrong type.
         """
 
+    def sizes(self, body: RawObject) -> Sizes:
+        """Measure a request, without counting tokens or building its tree."""
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the JSON path at fault."""
+
+    def encode_reply(self, reply: neutral.Reply) -> bytes:
+        """Write a whole reply for a client."""
+
+    def stream_encoder(self, request: neutral.Request) -> StreamEncoder:
+        """Return an encoder for one client stream answering `request`."""
+
+    def encode_failure(self, failure: neutral.Failed) -> bytes:
+        """Write the stream event that tells a client of an error after the first byte."""
+
+
+class UpstreamCodec(Protocol):
+    """A dialect as upstreams speak it. Stateless; one instance serves all."""
+
+    dialect: Dialect
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream that calls the model `model`.
 
         Raises `UnsupportedContentError` naming the JSON path of a part that cannot be said.
-        """
-
-    def pass_request(self, body: RawObject, model: str) -> bytes:
-        """Write the client's own request for an upstream of the same dialect.
-
-        Sets `model`, and what metering needs (`stream_options.include_usage`); every other
-        value travels untouched, every key once.
         """
 
     def decode_reply(self, body: bytes) -> neutral.Reply | neutral.Failed:
@@ -140,26 +161,32 @@ class Codec(Protocol):
         Raises `BadReplyError`.
         """
 
-    def encode_reply(self, reply: neutral.Reply) -> bytes:
-        """Write a whole reply for a client."""
-
-    def pass_reply(self, body: bytes, model: str | None) -> Seen:
-        """Read a whole reply that passes through; `model`, when given, replaces the one inside."""
-
     def stream_decoder(self) -> StreamDecoder:
         """Return a decoder for one upstream stream."""
-
-    def stream_encoder(self, request: neutral.Request) -> StreamEncoder:
-        """Return an encoder for one client stream answering `request`."""
-
-    def stream_reader(self, facts: Facts, model: str | None) -> StreamReader:
-        """Return a reader for one stream that passes through; `model` replaces the one inside."""
-
-    def encode_failure(self, failure: neutral.Failed) -> bytes:
-        """Write the stream event that tells a client of an error after the first byte."""
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> neutral.Failed:
         """Read an upstream's error answer (status 4xx or 5xx), whatever its body looks like.
 
         The message is the vendor's, cut to 2,000 characters and free of credentials.
         """
+
+
+class PassingCodec(Protocol):
+    """A dialect whose requests and replies pass untranslated between equals."""
+
+    def pass_request(self, body: RawObject, model: str) -> bytes:
+        """Write the client's own request for an upstream of the same dialect.
+
+        Sets `model`, and what metering needs (`stream_options.include_usage`); every other
+        value travels untouched, every key once.
+        """
+
+    def pass_reply(self, body: bytes, model: str | None) -> Seen:
+        """Read a whole reply that passes through; `model`, when given, replaces the one inside."""
+
+    def stream_reader(self, facts: Facts, model: str | None) -> StreamReader:
+        """Return a reader for one stream that passes through; `model` replaces the one inside."""
+
+
+class Codec(ClientCodec, UpstreamCodec, PassingCodec, Protocol):
+    """One chat dialect, as client and as upstream protocol."""

@@ -120,7 +120,9 @@ def _thinking_events(part: neutral.Thinking, choice: int, ordinal: int) -> list[
 
 
 def _tool_events(part: neutral.ToolCall, choice: int, ordinal: int) -> list[neutral.Event]:
-    opened = neutral.ToolCallOpened(id=part.id, name=part.name, choice=choice, part=ordinal)
+    opened = neutral.ToolCallOpened(
+        id=part.id, name=part.name, signature=part.signature, choice=choice, part=ordinal
+    )
     if not part.arguments:
         return [opened]
     delta = neutral.ToolCallDelta(arguments=part.arguments, choice=choice, part=ordinal)
@@ -186,8 +188,8 @@ class _GatheredChoice:
                 self._parts[part] = neutral.Thinking(text="", signature=signature)
             case neutral.ThinkingRedacted(data=data, part=part):
                 self._parts[part] = neutral.RedactedThinking(data=data)
-            case neutral.ToolCallOpened(id=id_, name=name, part=part):
-                self._add(part, neutral.ToolCall(id=id_, name=name, arguments=""), "")
+            case neutral.ToolCallOpened():
+                self._open_call(event)
             case neutral.ToolCallDelta(arguments=arguments, part=part):
                 self._take_arguments(part, arguments)
             case neutral.ChoiceEnded():
@@ -199,6 +201,12 @@ class _GatheredChoice:
         self._logprobs = merge_logprobs(self._logprobs, event.logprobs)
         if event.text or event.logprobs is None:  # without text it carries logprobs alone
             self._add(event.part, neutral.Text(text=""), event.text)
+
+    def _open_call(self, event: neutral.ToolCallOpened) -> None:
+        call = neutral.ToolCall(
+            id=event.id, name=event.name, arguments="", signature=event.signature
+        )
+        self._add(event.part, call, "")
 
     def _take_arguments(self, part: int, arguments: str) -> None:
         if part not in self._parts:

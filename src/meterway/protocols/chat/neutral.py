@@ -90,11 +90,15 @@ class RedactedThinking(Part, frozen=True, kw_only=True):
 
 
 class ToolCall(Part, frozen=True, kw_only=True):
-    """The model asks for tool `name`; `arguments` is JSON text exactly as the model wrote it."""
+    """The model asks for tool `name`; `arguments` is JSON text exactly as the model wrote it.
+
+    `signature` proves to its vendor what the model thought before; Gemini wants it back.
+    """
 
     id: str
     name: str
     arguments: str
+    signature: str | None = None
 
 
 class ToolResult(Part, frozen=True, kw_only=True):
@@ -192,8 +196,7 @@ class JsonObject(msgspec.Struct, frozen=True):
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True):
     """How much the model should think.
 
-    `mode` is "enabled" (with `budget_tokens`), "adaptive", "disabled", or None when only an
-    `effort` ("none", "minimal", "low", "medium", "high", "xhigh", "max") was given.
+    `mode` None: only an `effort` was given, from "none" and "minimal" to "xhigh" and "max".
     """
 
     mode: Literal["enabled", "adaptive", "disabled"] | None = None
@@ -221,8 +224,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A chat request. `extra` holds top-level fields the neutral form has no word for.
 
-    Fields of `extra` mean something only in the dialect they came in; a codec of another
-    dialect leaves them out and names them in `Encoded.dropped`.
+    They mean something only in their own dialect; another's codec leaves them out by name.
     """
 
     model: str
@@ -292,10 +294,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """More visible text, with the logprobs of its tokens where they were asked for.
-
-    One with logprobs and no text carries them alone (those of a refusal) and opens no part.
-    """
+    """More visible text, with its tokens' logprobs; with logprobs alone it opens no part."""
 
     text: str
     choice: int = 0
@@ -340,6 +339,7 @@ class ToolCallOpened(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    signature: str | None = None
     choice: int = 0
     part: int = 0
 

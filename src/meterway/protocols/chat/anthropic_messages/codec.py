@@ -13,7 +13,8 @@ from meterway.protocols.chat.anthropic_messages import (
     stream_in,
     stream_out,
 )
-from meterway.protocols.chat.codec import Encoded, Facts, Seen
+from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.sizes import Sizes, sizes_of
 from meterway.protocols.dialects import Dialect
 
 
@@ -25,6 +26,15 @@ class AnthropicMessages:
     def facts(self, body: RawObject) -> Facts:
         """Read what routing and metering need. Raises `InvalidRequestError`."""
         return request_in.facts(body)
+
+    @property
+    def through(self) -> PassingCodec:
+        """Upstreams speak this dialect too."""
+        return self
+
+    def sizes(self, body: RawObject) -> Sizes:
+        """Measure a request."""
+        return sizes_of(body)
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the path at fault."""

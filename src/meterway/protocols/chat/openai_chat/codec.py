@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.codec import Encoded, Facts, Seen
+from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
 from meterway.protocols.chat.openai_chat import (
     errors,
     facts,
@@ -17,6 +17,7 @@ from meterway.protocols.chat.openai_chat import (
     stream_in,
     stream_out,
 )
+from meterway.protocols.chat.sizes import Sizes, sizes_of
 from meterway.protocols.dialects import Dialect
 
 
@@ -31,6 +32,15 @@ class OpenAIChat:
     def facts(self, body: RawObject) -> Facts:
         """Read what routing and metering need."""
         return facts.read_facts(body)
+
+    @property
+    def through(self) -> PassingCodec:
+        """Upstreams speak this dialect too."""
+        return self
+
+    def sizes(self, body: RawObject) -> Sizes:
+        """Measure a request."""
+        return sizes_of(body)
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request."""
