@@ -35,7 +35,7 @@ from meterway.idempotency.errors import ReplyNotKeptError
 from meterway.idempotency.keeper import Keeper
 from meterway.idempotency.types import Claim, Ended, Kept, Loss, Lost
 from meterway.kit.errors import MeterwayError, UnavailableError
-from meterway.protocols.chat.codec import Codec
+from meterway.protocols.chat.codec import ClientCodec
 from meterway.protocols.chat.neutral import Failed
 from meterway.upstreams.errors import UpstreamError
 
@@ -83,7 +83,7 @@ class Idempotent:
     `MeterwayError` as long as nothing was changed: such a refusal is not kept.
     """
 
-    def __init__(self, handler: Handler, shared: Idempotence, codec: Codec | None = None) -> None:
+    def __init__(self, handler: Handler, shared: Idempotence, codec: ClientCodec | None = None) -> None:
         self._handler = handler
         self._shared = shared
         self._codec = codec
@@ -178,7 +178,7 @@ class _Recorder:
         claim: Claim,
         shared: Idempotence,
         presence: Gone,
-        codec: Codec | None,
+        codec: ClientCodec | None,
     ) -> None:
         self.began = False
         self.refused = False
