@@ -1,6 +1,6 @@
 """From tokens to money: the one place where usage becomes an amount, and where amounts round."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import mul
 
 from msgspec.structs import astuple
@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from meterway.catalog.tariffs import PPM, Resolved, Step
 from meterway.kit.money import MOST, Nanos
 from meterway.metering.errors import UnpricedServiceError
-from meterway.protocols.usage import Usage
+from meterway.protocols.usage import READ, Counts, Usage
 
 _USUAL = frozenset({"default", "standard", "auto"})
 
@@ -23,11 +23,17 @@ def price(
     the usual one. A count below zero is taken as zero, so no price is negative, and none is above
     `kit.money.MOST`. Raises `UnpricedServiceError`.
     """
-    counts: Iterable[int] = astuple(usage)
-    if min(counts) < 0:
-        counts = [max(count, 0) for count in counts]
+    return price_of_counts(astuple(usage), rates, multipliers, service)
+
+
+def price_of_counts(
+    counts: Counts, rates: Resolved, multipliers: Sequence[int], service: str | None
+) -> Nanos:
+    """Return what a usage costs that is told by its counts; else as `price`."""
     steps = rates.steps
-    step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
+    step = steps[0] if len(steps) == 1 else step_of(rates, sum(counts[:READ]))
+    if counts and min(counts) < 0:
+        counts = [max(count, 0) for count in counts]
     total: int = sum(map(mul, counts, step.flat), rates.request * PPM)
     if service is None and not multipliers:  # the usual call, without the steps it does not need
         return min((2 * total + PPM) // (2 * PPM), MOST)
