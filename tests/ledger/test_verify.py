@@ -3,23 +3,41 @@
 import shutil
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
+from meterway.catalog.book import Book
+from meterway.catalog.tariffs import Origin, Price, Rates, Tariff
 from meterway.db.engine import reading, transaction
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.budgets.types import Budget, BudgetKind, Want
+from meterway.ledger.charges import receipts
 from meterway.ledger.charges import service as charges
 from meterway.ledger.charges.records import encode_record
-from meterway.ledger.charges.types import Funding
+from meterway.ledger.charges.types import AttemptCost, Funding
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.writer import Journal
 from meterway.ledger.settler import Settler
 from meterway.ledger.verify import at_one_moment, verify
+from meterway.metering.receipts import pricer
+from meterway.protocols.usage import Usage
 from tests.factories.charges import AT, new_receipt, new_record
 from tests.fakes.clock import FakeClock
 
 DAY = 86_400
 COUNTED: dict[int, tuple[int, int]] = {}
+BOOK = Book(
+    Price(
+        id=number,
+        model="m",
+        effective_at=0,
+        tariff=Tariff(rates=Rates(input=rate), services={"flex": 500_000, "fast": 2_000_000}),
+        origin=Origin.SEED,
+        source="here",
+    )
+    for number, rate in ((88, 1_000_000), (89, 2_000_000))
+)
+"""Two prices: a token read costs one nano-dollar, or two."""
 
 
 async def _count(tx, uses):
@@ -78,6 +96,9 @@ async def _open(engine, place):
 
 
 def _end(journal, batch, i, lease):
+    """End a call that reads ten tokens and more, half of them at half the price twice."""
+    terms = {"multipliers": {"model": 4_000_000, "tier": 500_000}, "service": "flex"}
+    usage = Usage(input=10 + i, output=3)
     record = new_record(
         at=AT + batch * DAY,
         user_id=7 + i % 2,
@@ -85,11 +106,17 @@ def _end(journal, batch, i, lease):
         price=10 + i,
         cost=i,
         model=f"model-{batch % 2}",
-        receipt=new_receipt(seconds=float(i)),
+        receipt=new_receipt(
+            usage=usage, seconds=float(i), **terms if i % 2 else {"multipliers": {}}
+        ),
         takes=((lease, 10 + i),),
     )
     journal.reserve()
     journal.write(encode_record(record))
+
+
+def _pricer_of(terms):
+    return pricer(terms, BOOK)
 
 
 async def _verify(engine, **options):
@@ -110,7 +137,7 @@ async def test_sound_ledger_passes(ledger, folder):
     report = await _verify(
         ledger,
         folder=folder,
-        price_of=lambda charge: charge.price,
+        pricer_of=_pricer_of,
         progress=lambda done, total: seen.append((done, total)),
     )
 
@@ -213,24 +240,97 @@ async def test_key_that_counted_something_else_is_named(ledger):
     assert told.startswith("key 70 counts 12 calls")
 
 
+@pytest.mark.parametrize(
+    ("change", "price"),
+    [
+        ({"usage": Usage(input=16)}, 16),
+        ({"usage": Usage(input=15, reasoning=1)}, 15),
+        ({"usage": Usage(cache_read=16)}, 16),
+        ({"usage": Usage()}, 0),
+        ({"price_id": 89}, 30),
+        ({"price_id": 0}, 0),
+        ({"multipliers": {"model": 4_000_000, "tier": 500_001}}, 15),
+        ({"multipliers": {"model": 4_000_000, "tier": 1_000_000}}, 30),
+        ({"multipliers": {"model": 4_000_000}}, 30),
+        ({"multipliers": {}}, 8),
+        ({"service": None}, 30),
+        ({"service": "fast"}, 60),
+    ],
+    ids=str,
+)
+async def test_receipt_that_comes_to_another_price_is_named(ledger, change, price):
+    await _change(ledger, "INSERT INTO names (text) VALUES ('fast')")
+    call_id = await _rewrite(ledger, **change)
+
+    told = [one for one in (await _verify(ledger, pricer_of=_pricer_of)).breaks if "comes" in one]
+
+    expected = [f"call {call_id}: its receipt comes to {price}, not to 15"]
+    assert told == (expected if price != 15 else [])
+
+
 async def test_price_that_its_receipt_does_not_give_is_named(ledger):
-    def price_of(charge):
-        assert charge.receipt.price_id == 88
-        return {10: None, 11: 12}.get(charge.price, charge.price)
+    await _change(ledger, f"UPDATE charges SET price = price + 1, paid = paid + 1 WHERE {CALL}")
 
-    told = (await _verify(ledger, price_of=price_of)).breaks
+    told = (await _verify(ledger, pricer_of=_pricer_of)).breaks
 
-    assert len(told) == 4
-    assert all("comes to 12, not to 11" in one for one in told)
+    assert any("its receipt comes to 15, not to 16" in one for one in told)
+
+
+async def test_price_that_is_not_known_any_more_breaks_nothing(ledger):
+    await _rewrite(ledger, price_id=90)
+
+    told = (await _verify(ledger, pricer_of=_pricer_of)).breaks
+
+    assert [one for one in told if "batch 4" not in one] == []
+
+
+async def _rewrite(engine, **change):
+    """Change the last call's receipt; return its id."""
+    async with transaction(engine) as tx:
+        [row] = await tx.execute(text(f"SELECT * FROM charges WHERE {CALL}"))
+        found = await charges.receipt(tx, row.user_id, row.call_id)
+        assert found is not None
+        names = {one.text: one.id for one in await tx.execute(text("SELECT id, text FROM names"))}
+        receipt = replace(found.receipt, **change)
+        packed = receipts.pack(row.call_id, receipt, found.billing, names.__getitem__)
+        values = {"packed": packed, "call_id": row.call_id}
+        await tx.execute(
+            text("UPDATE charges SET receipt = :packed WHERE call_id = :call_id"), values
+        )
+    return row.call_id
 
 
 async def test_name_that_is_missing_is_told_where_prices_are_computed(ledger):
     await _change(ledger, "DELETE FROM names WHERE text = 'model-1'")
 
-    told = (await _verify(ledger, price_of=lambda charge: charge.price)).breaks
+    told = (await _verify(ledger, pricer_of=_pricer_of)).breaks
 
     assert len(told) == 12
     assert "a name of its receipt is missing" in told[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dialect": "gone"},
+        {"outcome": "gone"},
+        {"policy": "gone"},
+        {"error": "gone"},
+        {"service": "gone"},
+        {"multipliers": {"gone": 1}},
+        {"attempts": (AttemptCost("main"), AttemptCost("gone"))},
+        {"attempts": (AttemptCost("main"), AttemptCost("main", None, "gone"))},
+    ],
+    ids=str,
+)
+async def test_each_name_of_a_receipt_is_missed(ledger, change):
+    await _change(ledger, "INSERT INTO names (text) VALUES ('gone')")
+    call_id = await _rewrite(ledger, **change)
+    await _change(ledger, "DELETE FROM names WHERE text = 'gone'")
+
+    told = (await _verify(ledger, pricer_of=_pricer_of)).breaks
+
+    assert f"call {call_id}: a name of its receipt is missing" in told
 
 
 async def test_receipt_that_cannot_be_read_is_told(ledger):
@@ -250,7 +350,7 @@ async def test_erased_calls_leave_a_sound_ledger(ledger):
         first = await charges.erase_before(tx, AT + 1.5 * DAY, at=AT + 9 * DAY)
         second = await charges.erase_user(tx, 8, at=AT + 9 * DAY)
 
-    report = await _verify(ledger, price_of=lambda charge: charge.price)
+    report = await _verify(ledger, pricer_of=_pricer_of)
 
     assert (first, second, report.charges) == (6, 9, 9)
     assert report.breaks == ()

@@ -25,7 +25,7 @@ from meterway.ledger import verify as verification
 from meterway.ledger.books.types import Kind
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.verify import Report
-from meterway.metering.receipts import price_again
+from meterway.metering.receipts import pricer
 
 MODEL: Final = "bench"
 _RATES = Rates(input=2 * NANOS_PER_USD, output=10 * NANOS_PER_USD)
@@ -81,7 +81,7 @@ async def proof_of(shop: Shop) -> Report:
         await verification.at_one_moment(connection)
         return await verification.verify(
             connection,
-            price_of=lambda charge: price_again(charge.receipt, shop.book),
+            pricer_of=lambda terms: pricer(terms, shop.book),
             key_counters=_counted,
         )
 

@@ -16,7 +16,7 @@ from meterway.keys import service as keys
 from meterway.kit.money import Nanos
 from meterway.ledger import verify as verification
 from meterway.ledger.verify import Report
-from meterway.metering.receipts import price_again
+from meterway.metering.receipts import pricer
 from meterway.settings import Settings
 
 
@@ -49,7 +49,7 @@ async def _verified(settings: Settings, progress: Progress) -> Report:
         return await verification.verify(
             connection,
             folder=settings.journals,
-            price_of=lambda charge: price_again(charge.receipt, book),
+            pricer_of=lambda terms: pricer(terms, book),
             key_counters=_counted,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )

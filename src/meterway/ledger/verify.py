@@ -5,7 +5,8 @@ charge is read once: its legs, its price, its batch's digest, and the sums made 
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -20,13 +21,17 @@ from meterway.kit.money import Nanos
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.charges import service as charges
 from meterway.ledger.charges.receipts import Packed, unpack
-from meterway.ledger.charges.types import Charge
+from meterway.ledger.charges.types import Terms
 from meterway.ledger.journal import service as journals
 from meterway.ledger.seals import service as seals
 from meterway.ledger.seals.types import Erased
+from meterway.protocols.usage import Counts
 
-PriceOf: TypeAlias = Callable[[Charge], Nanos | None]
-"""Computes a call's price again from its receipt; None where its price is not known any more."""
+PricerOf: TypeAlias = Callable[[Terms], Callable[[Counts], Nanos] | None]
+"""Returns what computes prices again on a receipt's terms, from the counts of its usage.
+
+None where the price they name is not known any more.
+"""
 
 KeyCounters: TypeAlias = Callable[[AsyncConnection], Awaitable[Mapping[int, tuple[int, Nanos]]]]
 """Returns how many calls and what fees each key counted."""
@@ -34,11 +39,12 @@ KeyCounters: TypeAlias = Callable[[AsyncConnection], Awaitable[Mapping[int, tupl
 Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many charges are read, and how many there are."""
 
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 5_000
 _TOLD: Final = 20
 _LEAST_ID: Final = -(2**63)
 _batch_of = itemgetter(5)
 _Group: TypeAlias = tuple[int, int, int, int]
+_Read: TypeAlias = tuple[Any, Packed]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +92,7 @@ async def verify(
     connection: AsyncConnection,
     *,
     folder: Path | None = None,
-    price_of: PriceOf | None = None,
+    pricer_of: PricerOf | None = None,
     key_counters: KeyCounters | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -96,7 +102,7 @@ async def verify(
     Raises `UnavailableError` where the database cannot be used.
     """
     told = _Told()
-    scan = _Scan(connection, told, price_of)
+    scan = _Scan(connection, told, pricer_of)
     await scan.run(progress or (lambda _done, _total: None))
     await _check_days(connection, scan.groups, told)
     if key_counters is not None:
@@ -128,10 +134,12 @@ class _Batch:
 class _Scan:
     """One reading of all charges by call id; a batch is compared once all of it was met."""
 
-    def __init__(self, connection: AsyncConnection, told: _Told, price_of: PriceOf | None) -> None:
+    def __init__(
+        self, connection: AsyncConnection, told: _Told, pricer_of: PricerOf | None
+    ) -> None:
         self._connection = connection
         self._told = told
-        self._price_of = price_of
+        self._pricer_of = pricer_of
         self._names: dict[int, str] = {}
         self._open: dict[int, _Batch] = {}
         self._expected: dict[int, tuple[int, bytes]] = {}
@@ -198,7 +206,7 @@ class _Scan:
     async def _check(self, rows: Iterable[Any]) -> None:
         """Check each charge by itself and add it to the sums."""
         told, groups = self._told, self.groups
-        read: list[tuple[Any, Packed]] = []
+        alike: dict[Any, list[_Read]] = defaultdict(list)
         for row in rows:
             call_id, user_id, key_id, model_id, _, _, price, *legs, _, receipt = row
             if sum(legs) != price or min(legs) < 0:
@@ -217,25 +225,31 @@ class _Scan:
             sums[1] += inputs
             sums[2] += outputs
             sums[3] += price
-            if self._price_of is not None:
-                read.append((row, packed))
-        if self._price_of is not None:
-            await self._check_prices(read, self._price_of)
+            alike[model_id, packed.kind()].append((row, packed))
+        if self._pricer_of is not None:
+            await self._check_prices(alike.values(), self._pricer_of)
 
-    async def _check_prices(self, read: Iterable[tuple[Any, Packed]], price_of: PriceOf) -> None:
-        used = {number for row, packed in read for number in (row[3], *packed.names())}
+    async def _check_prices(self, alike: Collection[list[_Read]], pricer_of: PricerOf) -> None:
+        """Price charges again; those of a kind have their names and terms in common."""
+        firsts = [calls[0] for calls in alike]
+        used = {number for row, packed in firsts for number in (row[3], *packed.names())}
         if unknown := used - self._names.keys():
             self._names |= await charges.names(self._connection, unknown)
-        for row, packed in read:
+        for calls in alike:
             try:
-                price = price_of(charges.charge(row, packed, self._names))
+                pricer = pricer_of(charges.charge(*calls[0], self._names).receipt.terms)
             except KeyError:
-                self._told.tell("receipts", f"call {row[0]}: a name of its receipt is missing")
+                for row, _ in calls:
+                    self._told.tell("receipts", f"call {row[0]}: a name of its receipt is missing")
                 continue
-            if price is not None and price != row[6]:
-                self._told.tell(
-                    "prices", f"call {row[0]}: its receipt comes to {price}, not to {row[6]}"
-                )
+            if pricer is None:
+                continue
+            for row, packed in calls:
+                price = pricer(packed.usage)
+                if price != row[6]:
+                    self._told.tell(
+                        "prices", f"call {row[0]}: its receipt comes to {price}, not to {row[6]}"
+                    )
 
 
 async def _check_days(

@@ -1,11 +1,14 @@
 """From tokens to money: the one place where usage becomes an amount, and where amounts round."""
 
 from collections.abc import Sequence
+from operator import mul
 
-from meterway.catalog.tariffs import PPM, Flat, Resolved, Step
+from msgspec.structs import astuple
+
+from meterway.catalog.tariffs import PPM, Resolved, Step
 from meterway.kit.money import MOST, Nanos
 from meterway.metering.errors import UnpricedServiceError
-from meterway.protocols.usage import Usage
+from meterway.protocols.usage import READ, Counts, Usage
 
 _USUAL = frozenset({"default", "standard", "auto"})
 
@@ -20,37 +23,21 @@ def price(
     the usual one. A count below zero is taken as zero, so no price is negative, and none is above
     `kit.money.MOST`. Raises `UnpricedServiceError`.
     """
+    return price_of_counts(astuple(usage), rates, multipliers, service)
+
+
+def price_of_counts(
+    counts: Counts, rates: Resolved, multipliers: Sequence[int], service: str | None
+) -> Nanos:
+    """Return what a usage costs that is told by its counts; else as `price`."""
     steps = rates.steps
-    step = steps[0] if len(steps) == 1 else step_of(rates, usage.total_input)
-    total = _exact(usage, step.flat) + rates.request * PPM
+    step = steps[0] if len(steps) == 1 else step_of(rates, sum(counts[:READ]))
+    if counts and min(counts) < 0:
+        counts = [max(count, 0) for count in counts]
+    total: int = sum(map(mul, counts, step.flat), rates.request * PPM)
     if service is None and not multipliers:  # the usual call, without the steps it does not need
         return at_list_price(total)
     return rounded(total, factor_of(rates, service), multipliers)
-
-
-def _exact(usage: Usage, flat: Flat) -> int:
-    """Return millionths of nano-dollars; most calls use two of the classes alone."""
-    read, cached, wrote, wrote_1h, heard, seen, said, thought, spoke = flat
-    total = 0
-    if usage.input > 0:
-        total += usage.input * read
-    if usage.output > 0:
-        total += usage.output * said
-    if usage.cache_read > 0:
-        total += usage.cache_read * cached
-    if usage.cache_write_5m > 0:
-        total += usage.cache_write_5m * wrote
-    if usage.cache_write_1h > 0:
-        total += usage.cache_write_1h * wrote_1h
-    if usage.reasoning > 0:
-        total += usage.reasoning * thought
-    if usage.input_audio > 0:
-        total += usage.input_audio * heard
-    if usage.input_image > 0:
-        total += usage.input_image * seen
-    if usage.output_audio > 0:
-        total += usage.output_audio * spoke
-    return total
 
 
 def step_of(rates: Resolved, read: int) -> Step:

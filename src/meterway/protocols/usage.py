@@ -1,8 +1,13 @@
 """What a call used, in token classes that never overlap."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final, TypeAlias
 
 import msgspec
+
+Counts: TypeAlias = Sequence[int]
+"""A usage as bare counts, in the order of its classes; zeros at the end may be left out."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +44,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def total_output(self) -> int:
         """Every token the model wrote, visible or not."""
         return self.output + self.reasoning + self.output_audio
+
+
+CLASSES: Final = Usage.__struct_fields__
+READ: Final = CLASSES.index("output")
+"""How many of the classes are read; the model writes the others."""
 
 
 class UsageSource(StrEnum):

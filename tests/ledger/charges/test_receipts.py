@@ -1,5 +1,7 @@
 """Stored receipts: nothing is lost but what lies below a microsecond."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -73,9 +75,51 @@ def test_usual_receipt_is_small():
     assert len(pack(CALL, receipt, "", _Numbers().__getitem__)) < 60
 
 
+def _stored(usage=(), multipliers=(), attempts=()):
+    """The bytes of a receipt with these parts."""
+    return msgspec.msgpack.encode([1, *[1] * 7, usage, 0, 0, multipliers, 0, 0, 0, attempts])
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"\x90", b"\x91\x02", b"\xa1x", b"\xdc\x00\x11" + b"\x01" * 17]
+    "data",
+    [
+        b"",
+        b"\x90",
+        b"\x91\x02",
+        b"\xa1x",
+        b"\xdc\x00\x11" + b"\x01" * 17,
+        _stored(usage=[1] * 10),
+        _stored(multipliers=[1]),
+        _stored(attempts=[[]]),
+        _stored(attempts=[[1] * 5]),
+    ],
 )
 def test_what_is_no_receipt_is_refused(data):
     with pytest.raises(msgspec.MsgspecError):
         unpack(data)
+
+
+def test_receipts_are_of_a_kind_where_only_figures_differ():
+    def kind(**facts):
+        return unpack(pack(CALL, new_receipt(**facts), "", numbers.__getitem__)).kind()
+
+    numbers = _Numbers()
+    main, other = AttemptCost("main", 200, None, 5), AttemptCost("other", 200, None, 5)
+
+    assert kind() == kind(usage=Usage(input=1), hold=1, seconds=1.0, stream=False)
+    assert kind(attempts=(main,)) == kind(attempts=(AttemptCost("main", 529, None, 7),))
+    different: list[dict[str, Any]] = [
+        {},
+        {"price_id": 89},
+        {"dialect": "openai_chat"},
+        {"outcome": "gone"},
+        {"multipliers": {"model": 1_100_001}},
+        {"multipliers": {"tier": 1_100_000}},
+        {"service": "flex"},
+        {"policy": "flex"},
+        {"error": "flex"},
+        {"attempts": (other,)},
+        {"attempts": (main, other)},
+        {"attempts": (AttemptCost("main", 200, "flex", 5),)},
+    ]
+    assert len({kind(**facts) for facts in different}) == len(different)

@@ -1,9 +1,10 @@
 """Charges: each call once, read back whole, summed by day, erased without a trace of doubt."""
 
 import random
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from meterway.db.engine import reading, transaction
 from meterway.kit.ids import first_id
@@ -169,6 +170,45 @@ async def test_rare_calls_are_found_page_by_page_over_many_days(engine):
     assert seen == rare
     assert await _page(engine, key_id=71, model="claude-sonnet-4-5") == rare
     assert await _page(engine, key_id=71, since=AT + DAY, until=AT + 4 * DAY) == rare[-3:-1]
+
+
+async def test_rare_calls_are_found_beyond_long_gaps(engine):
+    rare = [new_record(at=AT + day * DAY, key_id=71) for day in (0, 5, 12, 20, 21, 60)]
+    often = [new_record(at=AT + day * DAY + 1) for day in range(61)]
+    await _post(engine, *rare, *often)
+    expected = sorted((one.call_id for one in rare), reverse=True)
+
+    assert await _page(engine, key_id=71) == expected
+    assert await _page(engine, key_id=71, limit=4) == expected[:4]
+    assert await _page(engine, key_id=71, limit=4, before=expected[3]) == expected[4:]
+    assert await _page(engine, key_id=71, since=AT + 5 * DAY, until=AT + 21 * DAY) == expected[2:5]
+    assert await _page(engine, key_id=71, since=AT + 22 * DAY, until=AT + 60 * DAY) == []
+
+
+async def test_only_calls_of_both_model_and_key_are_shown(engine):
+    both = [(model, key) for model in ("a", "b") for key in (70, 71)]
+    records = {of: new_record(model=of[0], key_id=of[1]) for of in both}
+    await _post(engine, *records.values(), new_record(user_id=8, model="a", key_id=70))
+
+    for (model, key_id), record in records.items():
+        assert await _page(engine, model=model, key_id=key_id) == [record.call_id]
+
+
+async def test_filtered_page_is_found_in_an_index_alone(sqlite):
+    await _post(sqlite, new_record())
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        sqlite.sync_engine, "before_cursor_execute", lambda *facts: asked.append(facts[2:4])
+    )
+
+    assert await _page(sqlite, model="claude-sonnet-4-5", key_id=70) != []
+    statement, values = next(one for one in asked if "FROM charges" in one[0])
+    async with reading(sqlite) as connection:
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        steps = [row.detail for row in plan]
+
+    found_by = "USING COVERING INDEX ix_charges_user_id (user_id=? AND call_id>? AND call_id<?)"
+    assert f"SEARCH charges {found_by}" in steps
 
 
 async def test_sums_by_day_model_and_key(engine):

@@ -24,12 +24,13 @@ _OFF_ENTRIES = text(
     "SELECT e.id FROM entries e LEFT JOIN postings p ON p.entry_id = e.id "
     "GROUP BY e.id HAVING COUNT(p.amount) = 0 OR SUM(p.amount) <> 0 ORDER BY e.id LIMIT :most"
 )
+# Grouped by +user_id: in the order of the index over it every charge would be looked up by itself.
 _OFF_ACCOUNTS = text(
     """
     WITH by_user AS (
-        SELECT user_id, SUM(free) AS free, SUM(paid) AS paid, SUM(credit) AS credit,
+        SELECT +user_id AS user_id, SUM(free) AS free, SUM(paid) AS paid, SUM(credit) AS credit,
                SUM(due) AS due, SUM(overrun) AS overrun, SUM(price) AS price
-        FROM charges GROUP BY user_id
+        FROM charges GROUP BY +user_id
     ), by_channel AS (
         SELECT channel_id, SUM(cost) AS cost FROM charges GROUP BY channel_id
     ), said (kind, owner, amount) AS (

@@ -8,21 +8,20 @@ names. 0 stands for none.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import astuple
 
 from meterway.kit.ids import moment
 from meterway.ledger.charges.types import AttemptCost, Receipt
-from meterway.protocols.usage import Usage, UsageSource
+from meterway.protocols.usage import CLASSES, READ, Usage, UsageSource
 
 _FORMAT: Final = 1
 _STREAM: Final = 1
 _ESTIMATED: Final = 2
 _MICROS: Final = 1_000_000
-_CLASSES: Final = Usage.__struct_fields__
-_INPUTS: Final = _CLASSES.index("output")
 _LONGEST_NAME: Final = 255
 _ATTEMPT: Final = 4
 
@@ -70,7 +69,10 @@ def _cut(values: list[Any]) -> list[Any]:
 
 
 class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):
-    """A stored receipt, read and not yet told in texts; `unpack` reads one."""
+    """A stored receipt, read and not yet told in texts; `unpack` reads one.
+
+    Its parts are tuples: they are made in half the time of lists.
+    """
 
     form: int
     price_id: int = 0
@@ -80,14 +82,14 @@ class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     hold: int = 0
     began: int = 0
     seconds: int = 0
-    usage: list[int] = []
+    usage: Annotated[tuple[int, ...], Meta(max_length=len(CLASSES))] = ()
     first_byte: int = 0
     billing_id: int = 0
-    multipliers: list[int] = []
+    multipliers: tuple[int, ...] = ()
     service: int = 0
     policy: int = 0
     error: int = 0
-    attempts: list[list[int]] = []
+    attempts: tuple[Annotated[tuple[int, ...], Meta(min_length=1, max_length=_ATTEMPT)], ...] = ()
 
     def names(self) -> Iterator[int]:
         """Yield the number of every name it uses."""
@@ -99,7 +101,21 @@ class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):
 
     def tokens(self) -> tuple[int, int]:
         """Return how many tokens the model read and wrote."""
-        return sum(self.usage[:_INPUTS]), sum(self.usage[_INPUTS:])
+        return sum(self.usage[:READ]), sum(self.usage[READ:])
+
+    def kind(self) -> tuple[Any, ...]:
+        """Return what it has in common with others: all that its names and `terms` come from."""
+        return (
+            self.price_id,
+            self.dialect,
+            self.outcome,
+            self.billing_id,
+            self.multipliers,
+            self.service,
+            self.policy,
+            self.error,
+            *[attempt[:3:2] for attempt in self.attempts],
+        )
 
     def billing(self, names: Mapping[int, str]) -> str:
         """Return the call's billing channel, empty for the usual one. Raises `KeyError`."""
@@ -112,7 +128,7 @@ class Packed(msgspec.Struct, array_like=True, gc=False, kw_only=True):
             dialect=names[self.dialect],
             stream=bool(self.flags & _STREAM),
             outcome=names[self.outcome],
-            usage=Usage(**dict(zip(_CLASSES, self.usage, strict=False))),
+            usage=Usage(**dict(zip(CLASSES, self.usage, strict=False))),
             usage_source=UsageSource.ESTIMATED if estimated else UsageSource.REPORTED,
             price_id=self.price_id,
             hold=self.hold,
@@ -135,14 +151,14 @@ _decode = msgspec.msgpack.Decoder(Packed).decode
 def unpack(data: bytes) -> Packed:
     """Read a stored receipt. Raises msgspec's `MsgspecError`."""
     packed = _decode(data)
-    if packed.form != _FORMAT:
+    if packed.form != _FORMAT or len(packed.multipliers) % 2:
         message = "a receipt of a form that this version does not know"
         raise msgspec.ValidationError(message)
     return packed
 
 
-def _attempt_of(values: list[int], names: Mapping[int, str]) -> AttemptCost:
-    channel, status, error, cost = values + [0] * (_ATTEMPT - len(values))
+def _attempt_of(values: tuple[int, ...], names: Mapping[int, str]) -> AttemptCost:
+    channel, status, error, cost = values + (0,) * (_ATTEMPT - len(values))
     return AttemptCost(
         channel=names[channel],
         status=status or None,

@@ -17,6 +17,7 @@ from meterway.ledger.seals import service as seals
 from meterway.ledger.seals.types import Erased, Seal
 
 _DAY: Final = 86_400.0
+_GAP: Final = 7  # days without calls that are passed over sooner than a query is made
 _NEAR: Final = 3600.0
 _LAST_ID: Final = 2**63 - 1
 _BATCH: Final = 5
@@ -148,21 +149,18 @@ async def page(
     first = 0 if filters.since is None else first_id(filters.since)
     end = _LAST_ID if filters.until is None else first_id(filters.until)
     end = end if before is None else min(end, before)
-    mine, is_rare = [charges.c.user_id == user_id], [usage_days.c.user_id == user_id]
-    if filters.key_id is not None:
-        mine.append(charges.c.key_id == filters.key_id)
-        is_rare.append(usage_days.c.key_id == filters.key_id)
+    asked = {"user_id": user_id}  # then what is rarer as a rule: it is compared first
     if filters.model is not None:
         numbers = await store.name_ids(connection, [receipts.kept(filters.model)])
-        mine.append(charges.c.model_id.in_(numbers.values()))
-        is_rare.append(usage_days.c.model_id.in_(numbers.values()))
+        asked["model_id"] = next(iter(numbers.values()), 0)
+    if filters.key_id is not None:
+        asked["key_id"] = filters.key_id
+    mine = [charges.c[name] == value for name, value in asked.items()]
     ranges = [(first, end)]
-    if len(is_rare) > 1:  # what is rare is looked for on the days that have any, youngest first
-        days = [*is_rare, usage_days.c.day.between(day(first), day(end))]
-        ranges = [
-            (max(first, first_id(found * _DAY)), min(end, first_id((found + 1) * _DAY)))
-            for found in await store.days_with(connection, days)
-        ]
+    if len(asked) > 1:  # what may be rare is looked for around the days that have any
+        days = [usage_days.c[name] == value for name, value in asked.items()]
+        within = usage_days.c.day.between(day(first), day(end))
+        ranges = _ranges(await store.days_with(connection, [*days, within]), first, end)
     rows: list[Any] = []
     for least, most in ranges:
         between = (charges.c.call_id >= least, charges.c.call_id < most)
@@ -170,6 +168,19 @@ async def page(
         if len(rows) == limit:
             break
     return await _charges(connection, rows)
+
+
+def _ranges(days: Iterable[int], first: int, end: int) -> list[tuple[int, int]]:
+    """Return the call ids of days within bounds, both from the youngest on; short gaps included."""
+    found: list[tuple[int, int]] = []
+    before = 0
+    for one in days:
+        least, most = max(first, first_id(one * _DAY)), min(end, first_id((one + 1) * _DAY))
+        if found and before - one <= _GAP:
+            most = found.pop()[1]
+        found.append((least, most))
+        before = one
+    return found
 
 
 async def _charges(connection: AsyncConnection, rows: Sequence[Any]) -> list[Charge]:

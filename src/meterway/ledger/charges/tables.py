@@ -38,9 +38,12 @@ charges = Table(
     Column("overrun", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=False),
     Column("receipt", LargeBinary, nullable=False),
-    Index("ix_charges_user_id", "user_id", "call_id"),
+    Index("ix_charges_user_id", "user_id", "call_id", "model_id", "key_id"),
 )
-"""Never changed, erased only with their time. price = free + paid + credit + due + overrun."""
+"""Never changed, erased only with their time. price = free + paid + credit + due + overrun.
+
+The index ends in what pages are filtered by: so a user's calls are passed over without being read.
+"""
 
 usage_days = Table(
     "usage_days",

@@ -28,6 +28,14 @@ class AttemptCost(msgspec.Struct, frozen=True, array_like=True):
     cost: Nanos = 0
 
 
+class Terms(NamedTuple):
+    """What a price comes from besides the usage, as `Receipt` tells it; multipliers alone."""
+
+    price_id: int
+    multipliers: tuple[int, ...]
+    service: str | None
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How a price came about, in enough detail to compute it again. Times in seconds.
 
@@ -52,6 +60,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     policy: str | None = None
     error: str | None = None
     attempts: tuple[AttemptCost, ...] = ()
+
+    @property
+    def terms(self) -> Terms:
+        """What its price comes from besides the usage."""
+        return Terms(self.price_id, tuple(self.multipliers.values()), self.service)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
