@@ -20,6 +20,11 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
+def named(prefix: str) -> str:
+    """Return `prefix` and 48 random hex digits, such as `resp_0f3c...`."""
+    return prefix + secrets.token_hex(24)
+
+
 class CallIds:
     """Makes time-ordered 64-bit call ids: 41 bits of milliseconds, 10 of node, 12 of sequence.
 

@@ -1,5 +1,6 @@
-"""How large a chat request is, in either dialect, without counting tokens or building its tree."""
+"""How large a chat request is, in any dialect, without counting tokens or building its tree."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -9,7 +10,13 @@ from meterway.kit.json import RawObject
 _IMAGES: Final = frozenset({"image", "image_url", "input_image"})
 _DOCUMENTS: Final = frozenset({"document", "file", "input_file", "video_url", "container_upload"})
 _SOUND: Final = "input_audio"
-_RUN_BY_VENDOR: Final = ("web_", "code_execution", "mcp_")
+_RUN_BY_VENDOR: Final = (
+    "web_",
+    "code_",
+    "mcp",
+    "file_search",
+    "image_generation",
+)
 _LIST: Final = ord("[")
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -40,17 +47,32 @@ class _Message(msgspec.Struct):
     content: list[_Part] | str | None = None
 
 
+class _Item(msgspec.Struct):
+    """An item of the Responses API: a message, or what a tool returned."""
+
+    content: list[_Part] | str | None = None
+    output: list[_Part] | str | dict[str, msgspec.Raw] | None = None
+
+
 class _RawPart(msgspec.Struct):
     type: str | None = None
     content: msgspec.Raw = _NULL
+
+
+class _RawItem(msgspec.Struct):
+    content: msgspec.Raw = _NULL
+    output: msgspec.Raw = _NULL
 
 
 class _Tool(msgspec.Struct):
     type: str | None = None
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(list[_Message]).decode
 _decode_raw = msgspec.json.Decoder(list[_RawPart]).decode
+_decode_items = msgspec.json.Decoder(list[_Item] | str | None).decode
+_decode_raw_items = msgspec.json.Decoder(list[_RawItem]).decode
 _decode_part = msgspec.json.Decoder(_RawPart).decode
 _decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -58,22 +80,48 @@ _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def sizes_of(body: RawObject) -> Sizes:
     """Measure a request; a part is what its `type` says, however that is spelled in JSON."""
-    total = sum(map(len, body.values()))
     kinds: list[str | None] = []
     try:
         for message in _decode(body["messages"]) if "messages" in body else ():
             if isinstance(message.content, list):
                 _gather(message.content, kinds)
-        tools = _vendor_tools(body)
-        if not kinds:
-            return Sizes(total, tools=tools)
-        images = sum(kind in _IMAGES for kind in kinds)
-        documents = sum(kind in _DOCUMENTS for kind in kinds)
-        if images or documents:
-            total -= sum(_media(message.content) for message in _decode_raw(body["messages"]))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _sizes(body, kinds, _media_of_messages)
+    except _UNREADABLE:
         return Sizes(None)
+
+
+def sizes_of_items(body: RawObject) -> Sizes:
+    """Measure a request of the Responses API, whose turns are items of `input`."""
+    kinds: list[str | None] = []
+    try:
+        items = _decode_items(body["input"]) if "input" in body else ()
+        for item in items if isinstance(items, list) else ():
+            for held in (item.content, item.output):
+                if isinstance(held, list):
+                    _gather(held, kinds)
+        return _sizes(body, kinds, _media_of_items)
+    except _UNREADABLE:
+        return Sizes(None)
+
+
+def _sizes(body: RawObject, kinds: list[str | None], media: Callable[[RawObject], int]) -> Sizes:
+    total, tools = sum(map(len, body.values())), _vendor_tools(body)
+    if not kinds:
+        return Sizes(total, tools=tools)
+    images = sum(kind in _IMAGES for kind in kinds)
+    documents = sum(kind in _DOCUMENTS for kind in kinds)
+    if images or documents:
+        total -= media(body)
     return Sizes(total, images, documents, kinds.count(_SOUND), tools)
+
+
+def _media_of_messages(body: RawObject) -> int:
+    return sum(_media(message.content) for message in _decode_raw(body["messages"]))
+
+
+def _media_of_items(body: RawObject) -> int:
+    items = _decode_raw_items(body["input"])
+    return sum(_media(item.content) + _media(item.output) for item in items)
 
 
 def _vendor_tools(body: RawObject) -> int:

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias, assert_never
 
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat.faults import unsupported
-from meterway.protocols.chat.openai_chat.models import Abilities
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
+from meterway.protocols.chat.openai_models import Abilities
 from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.errors import UnsupportedContentError
 

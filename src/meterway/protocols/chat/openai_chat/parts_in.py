@@ -1,19 +1,17 @@
 """Content parts of a client's messages, read into the neutral form."""
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import decode_at, refused, required
+from meterway.protocols.chat.openai_family import decode_at, refused, required
+from meterway.protocols.chat.openai_sources import decode_image_url, file_source
 from meterway.protocols.chat.wording import unread
 
 T = TypeVar("T")
 _Content: Any = str | list[msgspec.Raw] | None
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
-_MEDIA_TYPES = {"pdf": "application/pdf", "txt": "text/plain", "md": "text/plain"}
 
 
 def decode_content(
@@ -79,15 +77,6 @@ def cache_mark(
     return neutral.CacheMark() if wire.given(breakpoint_) else None
 
 
-def decode_image_url(url: str, path: str) -> sources.UrlSource | sources.DataSource:
-    """Read an address or data URL. Raises `InvalidRequestError` naming `path`."""
-    if url[:5].lower() == "data:":
-        return _data(url, path, None)
-    if url[:8].lower().startswith(("http://", "https://")):
-        return sources.UrlSource(url)
-    raise refused(path, "expected an http(s) URL or a base64 data URL.")
-
-
 def _image(image: wire.ImageUrl | str, path: str, cache: neutral.CacheMark | None) -> neutral.Image:
     if isinstance(image, str):
         image = wire.ImageUrl(image)
@@ -99,28 +88,10 @@ def _document(file: wire.File, path: str, cache: neutral.CacheMark | None) -> ne
     if file.file_id is not None:
         source: sources.Source = sources.FileSource(file.file_id)
     elif file.file_data is not None:
-        source = _file_source(file.file_data, file.filename, f"{path}.file.file_data")
+        source = file_source(file.file_data, file.filename, f"{path}.file.file_data")
     else:
         raise required(f"{path}.file.file_id")
     return neutral.Document(source=source, name=file.filename, path=path, cache=cache)
-
-
-def _file_source(data: str, filename: str | None, path: str) -> sources.Source:
-    ending = (filename or "").rpartition(".")[2].lower()
-    media_type = _MEDIA_TYPES.get(ending, "application/pdf")
-    if data[:5].lower() == "data:":
-        return _data(data, path, media_type)
-    if data[:8].lower().startswith(("http://", "https://")):
-        return sources.UrlSource(data)
-    return sources.DataSource(media_type, data)
-
-
-def _data(url: str, path: str, default: str | None) -> sources.DataSource:
-    head = _DATA_URL.match(url)
-    media_type = (head[1] or default) if head else None
-    if head is None or head[3] is None or media_type is None:
-        raise refused(path, "expected a data URL such as 'data:image/png;base64,...'.")
-    return sources.DataSource(media_type.lower(), url[head.end() :])
 
 
 def _needed(value: T | None, path: str) -> T:

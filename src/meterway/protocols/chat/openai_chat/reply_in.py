@@ -5,11 +5,11 @@ import msgspec
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.errors import decode_error, inner_error
-from meterway.protocols.chat.openai_chat.parts_in import decode_image_url
 from meterway.protocols.chat.openai_chat.reasoning import decode_reasoning, details_of, text_of
 from meterway.protocols.chat.openai_chat.stops import decode_stop
 from meterway.protocols.chat.openai_chat.usage import decode_usage
+from meterway.protocols.chat.openai_errors import decode_error, inner_error
+from meterway.protocols.chat.openai_sources import decode_image_url
 from meterway.protocols.errors import BadReplyError
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -11,8 +11,8 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import Encoded
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.messages_out import MessageWriter
-from meterway.protocols.chat.openai_chat.models import Abilities, abilities_of, effort_of
 from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.openai_models import Abilities, abilities_of, effort_of
 
 Wire: TypeAlias = dict[str, Any]
 _PASSED = (

@@ -12,9 +12,9 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.choice_in import ChoiceReader
-from meterway.protocols.chat.openai_chat.errors import inner_error
 from meterway.protocols.chat.openai_chat.reply_in import UNREADABLE, decode_reply
 from meterway.protocols.chat.openai_chat.usage import decode_usage
+from meterway.protocols.chat.openai_errors import inner_error
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
 

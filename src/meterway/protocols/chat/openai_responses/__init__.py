@@ -1,0 +1,36 @@
+"""OpenAI's Responses API, as client and as upstream dialect.
+
+A response repeats most of its request, so clients are served by a codec made for one call,
+`ResponsesTurn(frame_of(body, id, now))`, which leaves the whole response in its frame.
+"""
+
+from meterway.protocols.chat.openai_responses.codec import OpenAIResponses, ResponsesTurn
+from meterway.protocols.chat.openai_responses.frame import Frame, conversation_id, frame_of
+from meterway.protocols.chat.openai_responses.items import (
+    Head,
+    head_of,
+    input_items,
+    listed_items,
+    named_items,
+    output_items,
+    reference_of,
+    with_items,
+)
+
+OPENAI_RESPONSES = OpenAIResponses()
+
+__all__ = [
+    "OPENAI_RESPONSES",
+    "Frame",
+    "Head",
+    "ResponsesTurn",
+    "conversation_id",
+    "frame_of",
+    "head_of",
+    "input_items",
+    "listed_items",
+    "named_items",
+    "output_items",
+    "reference_of",
+    "with_items",
+]
