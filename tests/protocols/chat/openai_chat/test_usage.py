@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.usage import decode_usage, encode_usage
+from meterway.protocols.chat.openai_chat.usage import decode_usage
+from meterway.protocols.chat.openai_family import encode_usage
 from meterway.protocols.usage import Usage
 
 

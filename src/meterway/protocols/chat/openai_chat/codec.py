@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import neutral, openai_family
 from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
 from meterway.protocols.chat.openai_chat import (
     errors,
@@ -80,7 +80,7 @@ class OpenAIChat:
 
     def encode_failure(self, failure: neutral.Failed) -> bytes:
         """Write the stream event that tells a client of an error after the first byte."""
-        return errors.encode_failure(failure)
+        return openai_family.encode_failure(failure)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> neutral.Failed:
         """Read an upstream's error answer; its headers say nothing more in this dialect."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from meterway.kit import json, sse
+from meterway.kit import json
 from meterway.protocols.chat.neutral import Failed
 from meterway.protocols.vendor_text import clean
 
@@ -83,17 +83,6 @@ def inner_error(raw: msgspec.Raw) -> Failed:
         code=_word(error, "code"),
         param=_word(error, "param"),
     )
-
-
-def encode_failure(failure: Failed) -> bytes:
-    """Write the event that tells a client of an error inside a stream."""
-    error = {
-        "message": failure.message,
-        "type": failure.kind,
-        "param": failure.param,
-        "code": failure.code,
-    }
-    return sse.render(json.encode({"error": error}))
 
 
 def _status(error: dict[str, Any], kind: str) -> int:

@@ -7,7 +7,7 @@ from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.codec import Facts
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import decode_at, optional
+from meterway.protocols.chat.openai_family import decode_at, optional
 
 
 def read_facts(body: RawObject) -> Facts:

@@ -12,13 +12,13 @@ import msgspec
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import decode_at, refused, required
 from meterway.protocols.chat.openai_chat.parts_in import cache_mark, decode_content, decode_texts
 from meterway.protocols.chat.openai_chat.reasoning import (
     decode_reasoning,
     details_of,
     text_of,
 )
+from meterway.protocols.chat.openai_family import decode_at, refused, required
 
 _NO_TEXT = msgspec.Raw(b'""')
 _Calls: Any = list[wire.ToolCall] | None

@@ -7,7 +7,7 @@ import msgspec
 
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import decode_at, refused, required
+from meterway.protocols.chat.openai_family import decode_at, refused, required
 from meterway.protocols.chat.wording import unread
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import Facts, Seen
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.errors import inner_error
-from meterway.protocols.chat.openai_chat.faults import optional
 from meterway.protocols.chat.openai_chat.reply_in import UNREADABLE
 from meterway.protocols.chat.openai_chat.usage import decode_usage
+from meterway.protocols.chat.openai_family import optional
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
 

@@ -9,8 +9,8 @@ from meterway.kit import json
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat.reasoning import encode_reasoning
 from meterway.protocols.chat.openai_chat.stops import encode_stop
-from meterway.protocols.chat.openai_chat.usage import encode_usage
 from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.openai_family import encode_usage
 from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.errors import BadReplyError
 

@@ -13,9 +13,9 @@ from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_chat.facts import asks_for_usage, read_facts
-from meterway.protocols.chat.openai_chat.faults import decode_at, optional, refused, required
 from meterway.protocols.chat.openai_chat.messages_in import decode_messages
 from meterway.protocols.chat.openai_chat.tools_in import decode_tools
+from meterway.protocols.chat.openai_family import decode_at, optional, refused, required
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -11,12 +11,11 @@ import msgspec
 
 from meterway.kit import json, sse
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.openai_chat.errors import encode_failure
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail
 from meterway.protocols.chat.openai_chat.reply_out import NAMELESS
 from meterway.protocols.chat.openai_chat.stops import encode_stop
-from meterway.protocols.chat.openai_chat.usage import encode_usage
 from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.openai_family import encode_failure, encode_usage
 from meterway.protocols.usage import Usage
 
 DONE = sse.render(b"[DONE]")

@@ -7,14 +7,8 @@ import msgspec
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat import wire
-from meterway.protocols.chat.openai_chat.faults import (
-    decode_at,
-    optional,
-    refused,
-    required,
-    wording_at,
-)
 from meterway.protocols.chat.openai_chat.parts_in import cache_mark
+from meterway.protocols.chat.openai_family import decode_at, optional, refused, required, wording_at
 
 _Choice: Any = str | wire.ToolChoice
 _Call: Any = str | wire.Named

@@ -8,8 +8,6 @@ Where a server's total is more than prompt and completion, the rest is reasoning
 completion (xAI, Gemini), or, where it is just the cached tokens, a prompt without its cache.
 """
 
-from typing import Any
-
 from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.usage import Usage
 
@@ -71,25 +69,3 @@ def _count(value: int | None) -> int:
 def _take(part: int, whole: int) -> tuple[int, int]:
     part = min(part, whole)
     return part, whole - part
-
-
-def encode_usage(usage: Usage) -> dict[str, Any]:
-    """Write a usage object with both breakdowns."""
-    prompt, completion = usage.total_input, usage.total_output
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write_5m + usage.cache_write_1h,
-            "audio_tokens": usage.input_audio,
-            "image_tokens": usage.input_image,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning,
-            "audio_tokens": usage.output_audio,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
