@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from meterway.kit.json import RawObject
-from meterway.protocols.chat import neutral
+from meterway.protocols.chat import anthropic_family, neutral
 from meterway.protocols.chat.anthropic_messages import (
     errors,
     passing,
@@ -75,7 +75,7 @@ class AnthropicMessages:
 
     def encode_failure(self, failure: neutral.Failed) -> bytes:
         """Write the stream event that tells a client of an error."""
-        return errors.encode_failure(failure)
+        return anthropic_family.encode_failure(failure)
 
     def decode_error(self, status: int, headers: Mapping[str, str], body: bytes) -> neutral.Failed:
         """Read an upstream's error answer, whatever its body looks like."""

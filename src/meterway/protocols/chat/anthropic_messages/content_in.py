@@ -5,13 +5,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
+from meterway.protocols.chat.anthropic_family import decode_at, refused, required, wording_at
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.anthropic_messages.faults import (
-    decode_at,
-    refused,
-    required,
-    wording_at,
-)
 
 Leftovers = dict[str, msgspec.Raw]
 _Reader = Callable[[wire.Block, str, Leftovers], neutral.AnyPart]

@@ -16,8 +16,9 @@ from typing import Any, assert_never
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
+from meterway.protocols.chat.anthropic_family import refused
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.anthropic_messages.faults import refused, unsupported
+from meterway.protocols.chat.anthropic_messages.faults import unsupported
 from meterway.protocols.chat.wording import Wording, words_of
 
 Wire = dict[str, Any]

@@ -11,18 +11,13 @@ import msgspec
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.anthropic_family import decode_at, refused, required, wording_at
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.content_in import (
     Leftovers,
     cache_mark,
     decode_messages,
     decode_system,
-)
-from meterway.protocols.chat.anthropic_messages.faults import (
-    decode_at,
-    refused,
-    required,
-    wording_at,
 )
 from meterway.protocols.chat.anthropic_messages.usage import decode_tier, service_of
 from meterway.protocols.chat.anthropic_messages.usual_in import read_usual

@@ -13,6 +13,7 @@ import msgspec
 
 from meterway.kit import json
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.anthropic_family import refused
 from meterway.protocols.chat.anthropic_messages.abilities import Abilities, abilities_of
 from meterway.protocols.chat.anthropic_messages.content_out import (
     Wire,
@@ -20,7 +21,7 @@ from meterway.protocols.chat.anthropic_messages.content_out import (
     encode_messages,
     encode_texts,
 )
-from meterway.protocols.chat.anthropic_messages.faults import refused, unsupported
+from meterway.protocols.chat.anthropic_messages.faults import unsupported
 from meterway.protocols.chat.anthropic_messages.reasoning_out import Plan, plan
 from meterway.protocols.chat.anthropic_messages.schema_out import closed
 from meterway.protocols.chat.codec import Encoded

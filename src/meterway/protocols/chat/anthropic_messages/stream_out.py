@@ -12,8 +12,8 @@ import msgspec
 
 from meterway.kit import json, sse
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.anthropic_family import encode_failure
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.anthropic_messages.errors import encode_failure
 from meterway.protocols.chat.anthropic_messages.reply import stopped
 from meterway.protocols.chat.anthropic_messages.usage import encode_usage
 from meterway.protocols.errors import BadReplyError

@@ -14,8 +14,8 @@ import msgspec
 
 from meterway.kit.errors import NotFoundError
 from meterway.kit.json import RawObject
+from meterway.protocols.chat.anthropic_family import decode_at
 from meterway.protocols.chat.anthropic_messages import wire
-from meterway.protocols.chat.anthropic_messages.faults import decode_at
 
 _FIELD = "thread"
 

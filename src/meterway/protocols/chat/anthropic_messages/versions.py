@@ -5,9 +5,9 @@ Source: https://platform.claude.com/docs/en/api/versioning and .../api/migration
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import RawObject
+from meterway.protocols.chat.anthropic_family import decode_at, refused
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.content_in import blocks_of
-from meterway.protocols.chat.anthropic_messages.faults import decode_at, refused
 
 DEFAULT_VERSION = "2023-06-01"
 STRICT_VERSION = "2026-10-21"
