@@ -20,6 +20,11 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
+def object_id(prefix: str) -> str:
+    """Return a name nobody can guess: `prefix`, an underscore and 48 hex digits."""
+    return f"{prefix}_{secrets.token_hex(24)}"
+
+
 class CallIds:
     """Makes time-ordered 64-bit call ids: 41 bits of milliseconds, 10 of node, 12 of sequence.
 
