@@ -26,6 +26,7 @@ from meterway.ledger.gifts import tables as _gifts  # noqa: F401 - declares tabl
 from meterway.ledger.journal import tables as _journal  # noqa: F401 - declares tables
 from meterway.ledger.seals import tables as _seals  # noqa: F401 - declares tables
 from meterway.routing import tables as _routing  # noqa: F401 - declares tables
+from meterway.threads import tables as _threads  # noqa: F401 - declares tables
 from tests.factories.databases import sqlite_url
 
 

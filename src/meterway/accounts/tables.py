@@ -1,6 +1,6 @@
 """The table of users."""
 
-from sqlalchemy import Boolean, Column, String, Table
+from sqlalchemy import Boolean, Column, String, Table, false
 
 from meterway.db.metadata import Id, Millis, metadata
 
@@ -16,4 +16,5 @@ users = Table(
     Column("created_at", Millis, nullable=False),
     Column("tier", String(16), nullable=False, server_default="normal"),
     Column("tier_expires_at", Millis),
+    Column("zero_retention", Boolean, nullable=False, server_default=false()),
 )

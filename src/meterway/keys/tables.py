@@ -1,6 +1,15 @@
 """The table of keys."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, LargeBinary, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    LargeBinary,
+    String,
+    Table,
+    false,
+)
 
 from meterway.db.metadata import Id, Json, Millis, metadata
 
@@ -23,4 +32,5 @@ keys = Table(
     Column("used_times", BigInteger, nullable=False, server_default="0"),
     Column("used_at", Millis),
     Column("deleted_at", Millis),
+    Column("zero_retention", Boolean, nullable=False, server_default=false()),
 )

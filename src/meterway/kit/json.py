@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 _decode_top = msgspec.json.Decoder(RawObject).decode
 _encode = msgspec.json.Encoder().encode
+_NULL = b"null"
 
 
 def decode_top(body: bytes) -> RawObject:
@@ -47,6 +48,11 @@ def decode_as(raw: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
         raise InvalidRequestError(message, param=where) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"'{path}' is not valid JSON: {error}.", param=path) from None
+
+
+def is_null(raw: bytes | msgspec.Raw) -> bool:
+    """Say whether a raw value is JSON's null."""
+    return bytes(raw) == _NULL
 
 
 def encode(value: Any) -> bytes:

@@ -16,9 +16,10 @@ from meterway.ledger.codes import tables as _codes
 from meterway.ledger.journal import tables as _journal
 from meterway.ledger.seals import tables as _seals
 from meterway.routing import tables as _routing
+from meterway.threads import tables as _threads
 
 DECLARING = (
-    (_accounts, _catalog, _idempotency, _installation, _keys, _routing, _versions),
+    (_accounts, _catalog, _idempotency, _installation, _keys, _routing, _threads, _versions),
     (_books, _budgets, _charges, _codes, _journal, _seals),
 )
 """The modules whose import fills `metadata`."""

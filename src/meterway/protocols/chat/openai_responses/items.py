@@ -16,12 +16,12 @@ from meterway.protocols.chat.openai_responses import wire
 
 REFERENCE = "item_reference"
 _PREFIXES = {
-    "message": "msg_",
-    "reasoning": "rs_",
-    "function_call": "fc_",
-    "function_call_output": "fc_",
-    "custom_tool_call": "ctc_",
-    "custom_tool_call_output": "ctc_",
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fc",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctc",
 }
 _COMPLETED = json.raw("completed")
 _MESSAGE = json.raw("message")
@@ -86,8 +86,8 @@ def _named(item: msgspec.Raw) -> msgspec.Raw:
     head = head_of(item)
     if head.type is not None and head.id is not None:
         return item
-    prefix = _PREFIXES.get(head.kind, "item_")
-    known = {"type": head.kind, "id": head.id or ids.named(prefix)}
+    prefix = _PREFIXES.get(head.kind, "item")
+    known = {"type": head.kind, "id": head.id or ids.object_id(prefix)}
     return json.raw({**_decode_object(item), **known})
 
 

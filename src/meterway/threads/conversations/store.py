@@ -1,0 +1,112 @@
+"""The SQL of conversations and their items."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterway.db.rows import fetch
+from meterway.threads.tables import conversation_items as items
+from meterway.threads.tables import conversations
+from meterway.threads.types import Cursor, Item
+
+_LOAD = text(
+    "SELECT body FROM conversation_items WHERE conversation_id = "
+    "(SELECT id FROM conversations WHERE id = :id AND user_id = :user_id) ORDER BY position"
+)
+
+
+async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
+    """Insert a conversation."""
+    await tx.execute(insert(conversations).values(values))
+
+
+async def one(
+    connection: AsyncConnection, user_id: int, id_: str, *, lock: bool = False
+) -> Row[Any] | None:
+    """Return a conversation; with `lock` nobody else changes it before the transaction ends."""
+    query = select(conversations).where(_is(user_id, id_))
+    return (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+
+
+async def change(tx: AsyncConnection, user_id: int, id_: str, values: Mapping[str, Any]) -> bool:
+    """Change columns of a conversation; False where there is none."""
+    changed = update(conversations).where(_is(user_id, id_)).values(values)
+    return (await tx.execute(changed)).rowcount == 1
+
+
+async def remove(tx: AsyncConnection, user_id: int, id_: str) -> bool:
+    """Delete a conversation with its items; False where there is none."""
+    return (await tx.execute(delete(conversations).where(_is(user_id, id_)))).rowcount == 1
+
+
+async def known(tx: AsyncConnection, id_: str, item_ids: Collection[str]) -> set[str]:
+    """Return those of the items' ids that a conversation has."""
+    query = select(items.c.item_id).where(
+        items.c.conversation_id == id_, items.c.item_id.in_(item_ids)
+    )
+    return set((await tx.execute(query)).scalars())
+
+
+async def append(tx: AsyncConnection, id_: str, position: int, added: Sequence[Item]) -> None:
+    """Insert items at the end of a conversation that is locked."""
+    rows = [
+        {
+            "conversation_id": id_,
+            "position": position + i,
+            "item_id": item.id,
+            "type": item.type,
+            "body": item.body,
+        }
+        for i, item in enumerate(added)
+    ]
+    await tx.execute(insert(items), rows)
+
+
+async def load(connection: AsyncConnection, user_id: int, id_: str) -> list[bytes]:
+    """Return the bodies of all items, oldest first."""
+    found = await fetch(connection, _LOAD, {"id": id_, "user_id": user_id})
+    return [row[0] for row in found]
+
+
+async def item(
+    connection: AsyncConnection, user_id: int, id_: str, item_id: str
+) -> Row[Any] | None:
+    """Return an item."""
+    query = select(items).where(_of(user_id, id_), items.c.item_id == item_id)
+    return (await connection.execute(query)).one_or_none()
+
+
+async def page(
+    connection: AsyncConnection, user_id: int, id_: str, cursor: Cursor, after: int | None
+) -> Sequence[Row[Any]]:
+    """Return one item more than a page has, behind the position `after`."""
+    place = items.c.position
+    query = select(items).where(_of(user_id, id_))
+    if after is not None:
+        query = query.where(place < after if cursor.descending else place > after)
+    order = place.desc() if cursor.descending else place
+    return (await connection.execute(query.order_by(order).limit(cursor.limit + 1))).all()
+
+
+async def remove_item(tx: AsyncConnection, user_id: int, id_: str, item_id: str) -> bool:
+    """Delete an item; False where there is none."""
+    gone = delete(items).where(_of(user_id, id_), items.c.item_id == item_id)
+    return (await tx.execute(gone)).rowcount == 1
+
+
+async def forget(tx: AsyncConnection, user_id: int, limit: int) -> int:
+    """Delete up to `limit` conversations of a user, with their items."""
+    some = select(conversations.c.id).where(conversations.c.user_id == user_id).limit(limit)
+    return (await tx.execute(delete(conversations).where(conversations.c.id.in_(some)))).rowcount
+
+
+def _is(user_id: int, id_: str) -> ColumnElement[bool]:
+    return and_(conversations.c.id == id_, conversations.c.user_id == user_id)
+
+
+def _of(user_id: int, id_: str) -> ColumnElement[bool]:
+    """Say that an item is one of a conversation of the user's."""
+    owned = select(conversations.c.id).where(_is(user_id, id_)).scalar_subquery()
+    return items.c.conversation_id == owned

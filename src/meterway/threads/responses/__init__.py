@@ -1,0 +1,1 @@
+"""Responses that were kept, and the chains they make."""

@@ -1,0 +1,123 @@
+"""Writes of many calls in one transaction, for which all of them wait together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from meterway.db.engine import transaction
+from meterway.kit.errors import UnavailableError
+from meterway.kit.tasks import Tasks
+
+GATHER_SECONDS: Final = 0.005
+_MOST: Final = 100  # works in one transaction
+T = TypeVar("T")
+
+Work: TypeAlias = Callable[[AsyncConnection], Awaitable[Any]]
+_Result: TypeAlias = tuple[Any, Exception | None]
+
+
+class _Wish:
+    """One caller's work, and the future its end is told to."""
+
+    __slots__ = ("ended", "order", "work")
+
+    def __init__(self, order: str, work: Work) -> None:
+        self.order = order
+        self.work = work
+        self.ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+
+class Writer:
+    """Writes what the calls of one process keep; each call waits until its own is committed.
+
+    What comes within `gather` seconds of the first is written with it. Works touch the database
+    alone, for one that fails is undone and the others are done again without it. A caller who
+    leaves changes nothing.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, gather: float = GATHER_SECONDS) -> None:
+        self._engine = engine
+        self._gather = gather
+        self._wishes: list[_Wish] = []
+        self._running = False
+        self._tasks = Tasks()
+
+    async def put(self, work: Callable[[AsyncConnection], Awaitable[T]], order: str = "") -> T:
+        """Do `work` in a transaction with others' and return what it returns, once committed.
+
+        `order` names the row that `work` locks and others may, such as a conversation's id: rows
+        are locked in the order of these names, so that two processes never wait for each other.
+        Raises what `work` raises, and `UnavailableError` with a `retry_after`.
+        """
+        wish = _Wish(order, work)
+        self._wishes.append(wish)
+        if not self._running:
+            self._running = True
+            self._tasks.spawn(self._run(), name="threads.write")
+        return cast("T", await asyncio.shield(wish.ended))
+
+    async def close(self) -> None:
+        """Wait for what is being written; before the engine is disposed of."""
+        await self._tasks.drain()
+
+    async def _run(self) -> None:
+        group: list[_Wish] = []
+        try:
+            while self._wishes:
+                await asyncio.sleep(self._gather)
+                group, self._wishes = self._wishes[:_MOST], self._wishes[_MOST:]
+                group.sort(key=lambda wish: wish.order)
+                await self._serve(group)
+        finally:
+            self._running = False
+            for wish in (*group, *self._wishes):  # we were cancelled: nobody serves them any more
+                wish.ended.cancel()
+            self._wishes = []
+
+    async def _serve(self, group: list[_Wish]) -> None:
+        """Write a group, and tell each of it how that ended."""
+        try:
+            results = await self._together(group)
+        except Exception as error:  # noqa: BLE001 - told to all whose transaction it was
+            results = [(None, _again(error)) for _ in group]
+        for wish, (value, failure) in zip(group, results, strict=True):
+            if failure is None:
+                wish.ended.set_result(value)
+            else:
+                wish.ended.set_exception(failure)
+
+    async def _together(self, group: list[_Wish]) -> list[_Result]:
+        """Write a group in one transaction; where one of it fails, each on its own in another.
+
+        A savepoint for each from the beginning would cost all of them, and nearly none fails.
+        """
+        try:
+            async with transaction(self._engine) as tx:
+                return [(await wish.work(tx), None) for wish in group]
+        except UnavailableError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - told to the caller whose work it was
+            if len(group) == 1:
+                return [(None, failure)]
+        async with transaction(self._engine) as tx:
+            return [await _apart(tx, wish.work) for wish in group]
+
+
+def _again(error: Exception) -> Exception:
+    """Return an error of one's own: many raise what one transaction failed of."""
+    if isinstance(error, UnavailableError):
+        return UnavailableError(error.message, retry_after=error.retry_after)
+    return error
+
+
+async def _apart(tx: AsyncConnection, work: Work) -> _Result:
+    """Do one work of a transaction so that its failure undoes it alone."""
+    try:
+        async with tx.begin_nested():
+            return await work(tx), None
+    except UnavailableError:
+        raise
+    except Exception as failure:  # noqa: BLE001 - told to the caller whose work it was
+        return None, failure
