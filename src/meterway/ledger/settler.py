@@ -55,20 +55,21 @@ class _Tail:
         found = self.reader.read(limit)
         self.drained = limit > 0 and not found
         try:
-            self.records = [decode_record(data) for data, _ in found]
+            self.records = [decode_record(data) for data in found]
         except msgspec.MsgspecError:
-            self._read_until_broken(found)
+            self._read_until_broken()
 
-    def _read_until_broken(self, found: Iterable[tuple[bytes, Cursor]]) -> None:
+    def _read_until_broken(self) -> None:
+        self.reader.back_to(self.posted)
         before = self.posted
-        for data, after in found:
+        while found := self.reader.read(1):
             try:
-                self.records.append(decode_record(data))
+                self.records.append(decode_record(found[0]))
             except msgspec.MsgspecError as error:
                 self.fail(error)
                 self.reader.back_to(before)
                 return
-            before = after
+            before = self.reader.cursor
 
     def fail(self, error: Exception) -> None:
         """Tell once that this journal cannot be posted; it stays as it is."""

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens per class; a token is counted in exactly one of them, and none is negative.
 
     `input` excludes cache, audio and images; `output` excludes reasoning and audio.

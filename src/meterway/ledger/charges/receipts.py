@@ -25,6 +25,7 @@ _CLASSES: Final = Usage.__struct_fields__
 _INPUTS: Final = _CLASSES.index("output")
 _LONGEST_NAME: Final = 255
 _ATTEMPT: Final = 4
+_NOTHING: Final[list[int]] = []
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -36,23 +37,26 @@ def kept(text: str) -> str:
 
 def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
     """Encode a receipt and the call's billing channel; `named` gives a text's number."""
-    estimated = receipt.usage_source is UsageSource.ESTIMATED
+    first_byte, multipliers = receipt.first_byte, receipt.multipliers
+    service, policy, error = receipt.service, receipt.policy, receipt.error
     values = [
         _FORMAT,
         receipt.price_id,
-        _STREAM * receipt.stream + _ESTIMATED * estimated,
+        _STREAM * receipt.stream + _ESTIMATED * (receipt.usage_source is UsageSource.ESTIMATED),
         named(receipt.dialect),
         named(receipt.outcome),
         receipt.hold,
         round((receipt.began - moment(call_id)) * _MICROS),
         round(receipt.seconds * _MICROS),
         _cut(list(astuple(receipt.usage))),
-        0 if receipt.first_byte is None else round(receipt.first_byte * _MICROS) + 1,
+        0 if first_byte is None else round(first_byte * _MICROS) + 1,
         named(billing) if billing else 0,
-        [part for kind, ppm in receipt.multipliers.items() for part in (named(kind), ppm)],
-        named(receipt.service) if receipt.service else 0,
-        named(receipt.policy) if receipt.policy else 0,
-        named(receipt.error) if receipt.error else 0,
+        [part for kind, ppm in multipliers.items() for part in (named(kind), ppm)]
+        if multipliers
+        else _NOTHING,
+        named(service) if service else 0,
+        named(policy) if policy else 0,
+        named(error) if error else 0,
         [_attempt(attempt, named) for attempt in receipt.attempts],
     ]
     return _encode(_cut(values))
@@ -65,7 +69,7 @@ def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
 
 def _cut(values: list[Any]) -> list[Any]:
     while values and not values[-1]:
-        del values[-1]
+        values.pop()
     return values
 
 
