@@ -35,7 +35,6 @@ _DRIVERS = {
 _WRITES = "meterway_writes"
 _SYNCHRONOUS = "meterway_synchronous"
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL's SQLSTATE; SQLite reports it as operational
-_NOT_PASSING = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
 _RETRY_AFTER = 1.0
 
 
@@ -168,7 +167,7 @@ def passing_faults() -> Iterator[None]:
     """
     try:
         yield
-    except (IntegrityError, DataError, *_NOT_PASSING):
+    except (IntegrityError, DataError, sqlite3.DataError, sqlite3.ProgrammingError):
         raise
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:

@@ -2,16 +2,18 @@
 
 SQLAlchemy's way of running one on SQLite sends the connection's thread three or four messages and
 makes rows with names; here it is one message, and tuples. Everything happens within the
-connection's transaction and raises what the driver raises, which `reading` and `transaction` turn
-into `UnavailableError` where it passes.
+connection's transaction. What breaks a constraint is SQLAlchemy's `IntegrityError`; what else the
+driver raises `reading` and `transaction` turn into `UnavailableError` where it passes.
 """
 
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import aiosqlite
 import msgspec
 from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Values: TypeAlias = tuple[Any, ...]
@@ -63,7 +65,7 @@ async def change(
     if not rows:
         return 0
     if (driver := _sqlite(tx)) is not None:
-        return (await driver.executemany(statement.text, rows)).rowcount
+        return await _each(driver, statement.text, rows)
     return (await tx.execute(statement, list(rows) if len(rows) > 1 else rows[0])).rowcount
 
 
@@ -78,9 +80,16 @@ async def insert(
     marks = ", ".join(f"${i}" if numbered else "?" for i in range(1, len(columns) + 1))
     statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {last}"  # noqa: S608 - our own names
     if (driver := _sqlite(tx)) is not None:
-        await driver.executemany(statement, rows)
+        await _each(driver, statement, rows)
     else:
         await tx.exec_driver_sql(statement, list(rows))
+
+
+async def _each(driver: aiosqlite.Connection, statement: str, rows: Sequence[Any]) -> int:
+    try:
+        return (await driver.executemany(statement, rows)).rowcount
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(statement, None, error, hide_parameters=True) from error
 
 
 def _sqlite(connection: AsyncConnection) -> aiosqlite.Connection | None:

@@ -93,7 +93,8 @@ async def of_users(
     connection: AsyncConnection, user_ids: Collection[int], *, lock: bool
 ) -> list[tuple[Account, Nanos]]:
     """Return users' unnamed accounts; `lock` keeps others from moving the free and paid ones."""
-    queries = (_TO_SPLIT, _DUE) if lock else (_POTS,)
+    locks = lock and connection.dialect.name == "postgresql"
+    queries = (_TO_SPLIT, _DUE) if locks else (_POTS,)
     return [
         (Account(Kind(kind), owner), balance)
         for query in queries

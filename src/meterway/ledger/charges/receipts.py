@@ -37,7 +37,7 @@ def kept(text: str) -> str:
 
 def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
     """Encode a receipt and the call's billing channel; `named` gives a text's number."""
-    first_byte, multipliers = receipt.first_byte, receipt.multipliers
+    usage, multipliers, first_byte = astuple(receipt.usage), receipt.multipliers, receipt.first_byte
     service, policy, error = receipt.service, receipt.policy, receipt.error
     values = [
         _FORMAT,
@@ -48,7 +48,7 @@ def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], in
         receipt.hold,
         round((receipt.began - moment(call_id)) * _MICROS),
         round(receipt.seconds * _MICROS),
-        _cut(list(astuple(receipt.usage))),
+        usage if usage[-1] else _cut(list(usage)),
         0 if first_byte is None else round(first_byte * _MICROS) + 1,
         named(billing) if billing else 0,
         [part for kind, ppm in multipliers.items() for part in (named(kind), ppm)]
@@ -59,12 +59,13 @@ def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], in
         named(error) if error else 0,
         [_attempt(attempt, named) for attempt in receipt.attempts],
     ]
-    return _encode(_cut(values))
+    return _encode(values if values[-1] else _cut(values))
 
 
 def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
-    error = named(attempt.error) if attempt.error else 0
-    return _cut([named(attempt.channel), attempt.status or 0, error, attempt.cost])
+    error, cost = attempt.error, attempt.cost
+    values = [named(attempt.channel), attempt.status or 0, named(error) if error else 0, cost]
+    return values if cost else _cut(values)
 
 
 def _cut(values: list[Any]) -> list[Any]:

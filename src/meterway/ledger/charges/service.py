@@ -56,13 +56,19 @@ class Names(dict[str, int]):
         return True
 
 
-async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
-    """Return the records without charges, each call once, in their order."""
+def distinct(records: Iterable[Record]) -> list[Record]:
+    """Return the records in their order, each call once."""
     first: dict[int, Record] = {}
     for record in records:
         first.setdefault(record.call_id, record)
-    known = await store.known(tx, first.keys())
-    return [record for call_id, record in first.items() if call_id not in known]
+    return list(first.values())
+
+
+async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
+    """Return the records without charges, each call once, in their order."""
+    found = distinct(records)
+    known = await store.known(tx, {record.call_id for record in found})
+    return [record for record in found if record.call_id not in known]
 
 
 async def post(
@@ -75,7 +81,7 @@ async def post(
     """Insert the charges of calls that have none, and add them to the sums by day.
 
     `pots` is what the calls' users have now. The books, leases and keys are the caller's to move,
-    in the same transaction.
+    in the same transaction. Raises SQLAlchemy's `IntegrityError` where a call has a charge.
     """
     split = legs.split(records, pots)
     rows = batches.rows(records, split, batch, names.__getitem__)

@@ -46,7 +46,7 @@ async def known(connection: AsyncConnection, call_ids: Collection[int]) -> set[i
 
 
 async def add(tx: AsyncConnection, rows: Sequence[Values]) -> None:
-    """Insert charges."""
+    """Insert charges. Raises SQLAlchemy's `IntegrityError` where a call has one."""
     await insert(tx, "charges", _COLUMNS, rows)
 
 

@@ -32,7 +32,7 @@ async def last(connection: AsyncConnection) -> Seal | None:
 
 
 async def add(tx: AsyncConnection, seal: Seal) -> None:
-    """Insert a seal. Raises the driver's or SQLAlchemy's `IntegrityError` for a used number."""
+    """Insert a seal. Raises SQLAlchemy's `IntegrityError` where its number is used."""
     await insert(tx, "seals", _COLUMNS, [astuple(seal)])
 
 
