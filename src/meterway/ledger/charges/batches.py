@@ -50,7 +50,10 @@ class Alike(NamedTuple):
 def rows(
     records: Iterable[Record], split: Iterable[Split], batch: int, named: Callable[[str], int]
 ) -> list[Values]:
-    """Return the charges of calls as they are stored, in their order."""
+    """Return the charges of calls as they are stored, in their order.
+
+    Receipts are bytearrays: for bytes `sqlite3` looks for an adapter, a fifth of an insert's time.
+    """
     pack = receipts.pack
     return [
         (
@@ -63,7 +66,7 @@ def rows(
             one.price,
             *legs,
             one.cost,
-            pack(one.call_id, one.receipt, one.billing, named),
+            bytearray(pack(one.call_id, one.receipt, one.billing, named)),
         )
         for one, legs in zip(records, split, strict=True)
     ]
