@@ -7,7 +7,7 @@ than they are; `usage` is the classes in their order, cut in the same way; texts
 names. 0 stands for none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -57,15 +57,18 @@ def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], in
         named(service) if service else 0,
         named(policy) if policy else 0,
         named(error) if error else 0,
-        [_attempt(attempt, named) for attempt in receipt.attempts],
+        _attempts(receipt.attempts, named),
     ]
     return _encode(values if values[-1] else _cut(values))
 
 
-def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
-    error, cost = attempt.error, attempt.cost
-    values = [named(attempt.channel), attempt.status or 0, named(error) if error else 0, cost]
-    return values if cost else _cut(values)
+def _attempts(attempts: Iterable[AttemptCost], named: Callable[[str], int]) -> list[list[int]]:
+    told: list[list[int]] = []
+    for one in attempts:
+        error, cost = one.error, one.cost
+        values = [named(one.channel), one.status or 0, named(error) if error else 0, cost]
+        told.append(values if cost else _cut(values))
+    return told
 
 
 def _cut(values: list[Any]) -> list[Any]:
