@@ -151,7 +151,7 @@ class Settler:
     # -- which journals there are -----------------------------------------------------------------
 
     async def _discover(self) -> None:
-        present = journals.look(self._folder).names
+        present = journals.present(self._folder)
         for name in self._tails.keys() - present:
             self._tails.pop(name).reader.close()
         new = present - self._tails.keys() - self._refused
