@@ -56,7 +56,7 @@ class _Tail:
         found = self.reader.read(limit)
         self.drained = limit > 0 and not found
         try:
-            self.records = [decode_record(data) for data in found]
+            self.records = list(map(decode_record, found))
         except msgspec.MsgspecError:
             self._read_until_broken()
 

@@ -105,10 +105,13 @@ class JournalReader:
     def _parse(self, block: bytes, limit: int, found: list[bytes]) -> None:
         """Take whole records off a block, at most up to the end of a segment."""
         segment, start = self.cursor
-        at, last = 0, len(block) - HEADER.size
-        while len(found) < limit and at <= last:
-            length, crc = HEADER.unpack_from(block, at)
-            begin = at + HEADER.size
+        header, unpack = HEADER.size, HEADER.unpack_from
+        at, last = 0, len(block) - header
+        for _ in range(limit - len(found)):
+            if at > last:
+                break
+            length, crc = unpack(block, at)
+            begin = at + header
             if not 0 < length <= MAX_RECORD:
                 if block[at:begin] == END_MARK:
                     segment, start, at = segment + 1, START, 0
