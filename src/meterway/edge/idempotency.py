@@ -83,7 +83,12 @@ class Idempotent:
     `MeterwayError` as long as nothing was changed: such a refusal is not kept.
     """
 
-    def __init__(self, handler: Handler, shared: Idempotence, codec: ClientCodec | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        shared: Idempotence,
+        codec: ClientCodec | None = None,
+    ) -> None:
         self._handler = handler
         self._shared = shared
         self._codec = codec
