@@ -89,7 +89,7 @@ class PrivateHosts:
             self._networks.add((ipaddress.ip_network(host), port))
         except ValueError:
             if not host or set(host) & set("/*[]:@ "):
-                message = f"{entry!r} is not a host, an address or a network"
+                message = "an entry is not a host, an address or a network"
                 raise ValueError(message) from None
             self._names.add((host.rstrip("."), port))
 
@@ -108,7 +108,7 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
     if not colon or not port.isdecimal() or (":" in host and not host.endswith("]")):
         return _bare(entry), None
     if not 0 < int(port) < 2**16:
-        message = f"{entry!r} has a port that does not exist"
+        message = "an entry has a port that does not exist"
         raise ValueError(message)
     return _bare(host), int(port)
 
