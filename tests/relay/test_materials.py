@@ -349,6 +349,25 @@ async def test_an_estimate_of_the_input_counts_texts_and_no_pictures(page, count
     assert relay.records[0].input_bytes == (body if counts else body - len(b64(page)))
 
 
+async def test_an_estimate_counts_what_this_attempt_sent():
+    reply = {name: value for name, value in COMPLETION.items() if name != "usage"}
+    channels = [channel(1, DEAF), channel(2, OPENAI, priority=1)]
+    relay = Fetching(ConnectError("x"), whole(reply), channels=channels)
+    counted = []
+    original = relay.transport.send
+
+    async def send(request):
+        counted.append(len(request.body))
+        return await original(request)
+
+    relay.transport.send = send  # type: ignore[method-assign]  # to look on the way
+
+    await relay.run(asked(picture(), picture()))
+
+    assert counted[0] > counted[1]
+    assert relay.records[0].input_bytes == counted[1]
+
+
 async def test_without_materials_a_document_by_url_goes_where_it_can_be_said():
     channels = [channel(1, OPENAI), channel(2, ANTHROPIC, priority=1)]
     reply = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m",

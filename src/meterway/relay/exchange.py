@@ -6,7 +6,7 @@ from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codec import LINKABLE, StreamReader, UpstreamCodec
+from meterway.protocols.chat.codec import LINKABLE, PassingCodec, StreamReader, UpstreamCodec
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
@@ -53,10 +53,12 @@ class Exchange:
         `upstreams.errors` and `protocols.errors` describe; nothing stays open then.
         """
         transport = self._transports[route.channel.provider.transport]
-        inlined = None
-        if not self._takes_urls(call, route):
-            inlined = await self._inlined(call, route)
-        response = await transport.send(self._request(call, route, record, inlined))
+        codec, provider = self._codecs[route.dialect], route.channel.provider
+        passing, asked = passing_codec(call, codec), None
+        if not provider.fetches_urls or (passing is None and codec.takes_urls != LINKABLE):
+            asked = await self._inlined(call, route, passes=passing is not None)
+        request = self._request(call, route, record, passing if asked is None else asked)
+        response = await transport.send(request)
         try:
             if response.status == _OK and not call.facts.stream:
                 return self._whole(call, route, await response.read(self._reply_limit))
@@ -70,35 +72,33 @@ class Exchange:
         if self._materials is not None:
             self._materials.free(call)
 
-    def _takes_urls(self, call: Call, route: Route) -> bool:
-        """Tell whether the upstream can be given whatever `call` names by URL."""
-        if not route.channel.provider.fetches_urls:
-            return False
-        codec = self._codecs[route.dialect]
-        return codec.takes_urls == LINKABLE or passing_codec(call, codec) is not None
-
-    async def _inlined(self, call: Call, route: Route) -> neutral.Request | None:
+    async def _inlined(self, call: Call, route: Route, *, passes: bool) -> neutral.Request | None:
         """Return the request to send instead of `call`'s own, None where that will do."""
         if self._materials is None:
             return None
-        codec = self._codecs[route.dialect]
-        fetches = route.channel.provider.fetches_urls
-        kinds = LINKABLE - codec.takes_urls if fetches else LINKABLE
-        passes = passing_codec(call, codec) is not None
+        kinds = LINKABLE
+        if route.channel.provider.fetches_urls:
+            kinds -= self._codecs[route.dialect].takes_urls
         return await self._materials.inlined(call, kinds, passes=passes)
 
     def _request(
-        self, call: Call, route: Route, record: CallRecord, inlined: neutral.Request | None
+        self,
+        call: Call,
+        route: Route,
+        record: CallRecord,
+        form: PassingCodec | neutral.Request | None,
     ) -> Outgoing:
+        """Write the request: by what passes it through, from its neutral form, or by decoding."""
         codec, facts = self._codecs[route.dialect], call.facts
         dropped: tuple[str, ...] = ()
-        passing = passing_codec(call, codec)
-        if passing is not None and inlined is None:
-            body = passing.pass_request(call.body, route.model)
-        else:
-            encoded = codec.encode_request(inlined or call.request(), route.model)
+        if form is None or isinstance(form, neutral.Request):
+            encoded = codec.encode_request(form or call.request(), route.model)
             body, dropped = encoded.body, encoded.dropped
-        record.input_bytes = len(body) - inlined_bytes(call) if inlined else len(body)
+        else:
+            body = form.pass_request(call.body, route.model)
+        record.input_bytes = len(body)
+        if call.brought is not None and isinstance(form, neutral.Request):
+            record.input_bytes -= inlined_bytes(form, call.brought)
         request = outgoing(route, body, call.headers, stream=facts.stream)
         record.dropped = dropped + request.dropped
         return request

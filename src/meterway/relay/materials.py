@@ -8,7 +8,6 @@ counts as bytes in flight until `free`.
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -138,10 +137,18 @@ class _Share:
             raise
 
 
-def inlined_bytes(call: Call) -> int:
-    """Return how many bytes of an outgoing body are pictures and PDFs that were brought in."""
-    brought = () if call.brought is None else call.brought.values()
-    return sum(len(one.data) for one in brought if not one.media_type.startswith("text/"))
+def inlined_bytes(request: neutral.Request, brought: Brought) -> int:
+    """Return how many bytes of `request` are pictures and PDFs that were brought in."""
+    media = {id(source) for source in brought.values() if not source.media_type.startswith("text/")}
+    return sum(_size(part, media) for message in request.messages for part in message.parts)
+
+
+def _size(part: neutral.AnyPart, media: set[int]) -> int:
+    if isinstance(part, neutral.ToolResult):
+        return sum(_size(one, media) for one in part.content)
+    if isinstance(part, neutral.Image | neutral.Document) and isinstance(part.source, DataSource):
+        return len(part.source.data) if id(part.source) in media else 0
+    return 0
 
 
 def _held(brought: Brought) -> int:
@@ -156,18 +163,21 @@ def _links(request: neutral.Request, kinds: Linkable) -> dict[Link, str]:
     """Return what is named by URL, and the path where it stands first."""
     found: dict[Link, str] = {}
     for message in request.messages:
-        for part in _linkable(message.parts):
-            if type(part) in kinds and isinstance(part.source, UrlSource):
-                found.setdefault((type(part), part.source.url), part.path)
+        _gather(message.parts, kinds, found)
     return found
 
 
-def _linkable(parts: tuple[neutral.AnyPart, ...]) -> Iterator[neutral.Image | neutral.Document]:
+def _gather(parts: tuple[neutral.AnyPart, ...], kinds: Linkable, found: dict[Link, str]) -> None:
+    """Add what `parts` name by URL to `found`; nearly all are text, which is told first."""
     for part in parts:
+        if isinstance(part, neutral.Text):
+            continue
         if isinstance(part, neutral.ToolResult):
-            yield from _linkable(part.content)
+            _gather(part.content, kinds, found)
         elif isinstance(part, neutral.Image | neutral.Document):
-            yield part
+            kind, source = type(part), part.source
+            if kind in kinds and isinstance(source, UrlSource):
+                found.setdefault((kind, source.url), part.path)
 
 
 def _with_content(request: neutral.Request, brought: Brought) -> neutral.Request:
