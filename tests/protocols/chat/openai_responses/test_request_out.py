@@ -36,75 +36,80 @@ def test_an_upstream_is_asked_without_state():
     }
 
 
-def test_turns_become_items():
-    sent = body(
-        HI,
-        neutral.Message(
-            role=ASSISTANT,
-            parts=(
-                neutral.Thinking(text="Hm", signature=OWN),
-                neutral.Text(text="One moment"),
-                neutral.ToolCall(id="c1", name="weather", arguments='{"a":1}'),
-                neutral.ToolCall(id="c2", name="weather", arguments=""),
-                neutral.Refusal(text="No"),
-            ),
+TALK = (
+    HI,
+    neutral.Message(
+        role=ASSISTANT,
+        parts=(
+            neutral.Thinking(text="Hm", signature=OWN),
+            neutral.Text(text="One moment"),
+            neutral.ToolCall(id="c1", name="weather", arguments='{"a":1}'),
+            neutral.ToolCall(id="c2", name="weather", arguments=""),
+            neutral.Refusal(text="No"),
         ),
-        neutral.Message(
-            role=USER,
-            parts=(
-                neutral.ToolResult(call_id="c1", content=(neutral.Text(text="sunny"),)),
-                neutral.ToolResult(
-                    call_id="c2",
-                    content=(
-                        neutral.Text(text="a map"),
-                        neutral.Image(source=sources.UrlSource("https://x.y/z.png")),
-                    ),
+    ),
+    neutral.Message(
+        role=USER,
+        parts=(
+            neutral.ToolResult(call_id="c1", content=(neutral.Text(text="sunny"),)),
+            neutral.ToolResult(
+                call_id="c2",
+                content=(
+                    neutral.Text(text="a map"),
+                    neutral.Image(source=sources.UrlSource("https://x.y/z.png")),
                 ),
-                neutral.ToolResult(call_id="c3", content=()),
-                neutral.Text(text="Thanks"),
             ),
+            neutral.ToolResult(call_id="c3", content=()),
+            neutral.Text(text="Thanks"),
         ),
-        neutral.Message(role=SYSTEM, parts=(neutral.Text(text="New rules"),)),
-        system=(neutral.Text(text="Be brief."), neutral.Text(text="And kind.")),
-    )
+    ),
+    neutral.Message(role=SYSTEM, parts=(neutral.Text(text="New rules"),)),
+)
+ITEMS = [
+    {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "Hm"}],
+        "encrypted_content": "gAAAA",
+    },
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "One moment", "annotations": []}],
+    },
+    {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"a":1}'},
+    {"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "{}"},
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "refusal", "refusal": "No"}],
+    },
+    {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+    {
+        "type": "function_call_output",
+        "call_id": "c2",
+        "output": [
+            {"type": "input_text", "text": "a map"},
+            {"type": "input_image", "detail": "auto", "image_url": "https://x.y/z.png"},
+        ],
+    },
+    {"type": "function_call_output", "call_id": "c3", "output": ""},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Thanks"}]},
+    {
+        "type": "message",
+        "role": "system",
+        "content": [{"type": "input_text", "text": "New rules"}],
+    },
+]
+
+
+def test_turns_become_items():
+    system = (neutral.Text(text="Be brief."), neutral.Text(text="And kind."))
+
+    sent = body(*TALK, system=system)
 
     assert sent["instructions"] == "Be brief.\n\nAnd kind."
-    assert sent["input"][1:] == [
-        {
-            "type": "reasoning",
-            "id": "rs_1",
-            "summary": [{"type": "summary_text", "text": "Hm"}],
-            "encrypted_content": "gAAAA",
-        },
-        {
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "output_text", "text": "One moment", "annotations": []}],
-        },
-        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"a":1}'},
-        {"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "{}"},
-        {
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "refusal", "refusal": "No"}],
-        },
-        {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
-        {
-            "type": "function_call_output",
-            "call_id": "c2",
-            "output": [
-                {"type": "input_text", "text": "a map"},
-                {"type": "input_image", "detail": "auto", "image_url": "https://x.y/z.png"},
-            ],
-        },
-        {"type": "function_call_output", "call_id": "c3", "output": ""},
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Thanks"}]},
-        {
-            "type": "message",
-            "role": "system",
-            "content": [{"type": "input_text", "text": "New rules"}],
-        },
-    ]
+    assert sent["input"][1:] == ITEMS
 
 
 @pytest.mark.parametrize(
@@ -282,7 +287,8 @@ def test_more_than_one_choice_is_refused():
         ),
         (neutral.Reasoning(mode="adaptive"), "gpt-5", {"summary": "auto"}, True),
         (neutral.Reasoning(mode="disabled"), "gpt-5.2", {"effort": "none"}, False),
-        (neutral.Reasoning(effort="high"), "grok-4", {"effort": "high"}, False),
+        (neutral.Reasoning(effort="high"), "grok-4", {"effort": "high"}, True),
+        (neutral.Reasoning(effort="high"), "llama-4", {"effort": "high"}, False),
     ],
 )
 def test_how_much_to_think(reasoning, model, sent, asked):
