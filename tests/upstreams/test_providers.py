@@ -10,6 +10,7 @@ from meterway.upstreams.providers import PROVIDERS, engine_url
 from meterway.upstreams.types import Channel, Credential, Provider, Route, Timeouts
 
 CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
+RESPONSES = Dialect.OPENAI_RESPONSES
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 BEARER = {"authorization": "Bearer sk-secret"}
 X_API_KEY = {"x-api-key": "sk-secret"}
@@ -17,7 +18,9 @@ API_KEY = {"api-key": "sk-secret"}
 
 WIRE = {
     ("openai", CHAT): ("https://api.openai.com/v1/chat/completions", BEARER),
+    ("openai", RESPONSES): ("https://api.openai.com/v1/responses", BEARER),
     ("azure-openai", CHAT): ("https://res.openai.azure.com/openai/v1/chat/completions", API_KEY),
+    ("azure-openai", RESPONSES): ("https://res.openai.azure.com/openai/v1/responses", API_KEY),
     ("anthropic", MESSAGES): ("https://api.anthropic.com/v1/messages", X_API_KEY),
     ("gemini", CHAT): (
         "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
@@ -25,6 +28,7 @@ WIRE = {
     ),
     ("openrouter", CHAT): ("https://openrouter.ai/api/v1/chat/completions", BEARER),
     ("openrouter", MESSAGES): ("https://openrouter.ai/api/v1/messages", BEARER),
+    ("openrouter", RESPONSES): ("https://openrouter.ai/api/v1/responses", BEARER),
     ("deepseek", CHAT): ("https://api.deepseek.com/chat/completions", BEARER),
     ("deepseek", MESSAGES): ("https://api.deepseek.com/anthropic/v1/messages", BEARER),
     ("mistral", CHAT): ("https://api.mistral.ai/v1/chat/completions", BEARER),
@@ -33,6 +37,7 @@ WIRE = {
     ("fireworks", CHAT): ("https://api.fireworks.ai/inference/v1/chat/completions", BEARER),
     ("fireworks", MESSAGES): ("https://api.fireworks.ai/inference/v1/messages", BEARER),
     ("xai", CHAT): ("https://api.x.ai/v1/chat/completions", BEARER),
+    ("xai", RESPONSES): ("https://api.x.ai/v1/responses", BEARER),
     ("qwen", CHAT): (
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions",
         BEARER,
@@ -107,6 +112,13 @@ def test_every_row_and_dialect_has_a_wire_test():
     assert set(WIRE) == {
         (row.name, dialect) for row in PROVIDERS.values() for dialect in row.speaks
     }
+
+
+def test_no_row_is_spoken_to_in_responses_but_by_clients_of_responses():
+    rows = [row for row in PROVIDERS.values() if RESPONSES in row.speaks]
+
+    assert rows
+    assert all(next(iter(row.speaks)) is CHAT for row in rows)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

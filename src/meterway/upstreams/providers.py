@@ -13,6 +13,8 @@ from meterway.upstreams.types import AuthForm, Provider
 
 _CHAT = Dialect.OPENAI_CHAT
 _MESSAGES = Dialect.ANTHROPIC_MESSAGES
+# A row's first dialect is what other dialects are translated to, so this one stands last.
+_RESPONSES = Dialect.OPENAI_RESPONSES
 
 # Engines and vendors that read the older name alone would leave the answer's length unbounded.
 _OLD_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
@@ -22,7 +24,7 @@ _VENDORS = (
         name="openai",
         title="OpenAI",
         base_url="https://api.openai.com/v1",
-        speaks={_CHAT: "/chat/completions"},
+        speaks={_CHAT: "/chat/completions", _RESPONSES: "/responses"},
         key_env="OPENAI_API_KEY",
         hosts=frozenset({"openai"}),
         source="https://platform.openai.com/docs/api-reference/chat/create",
@@ -30,7 +32,7 @@ _VENDORS = (
     Provider(
         name="azure-openai",
         title="Azure OpenAI",
-        speaks={_CHAT: "/openai/v1/chat/completions"},
+        speaks={_CHAT: "/openai/v1/chat/completions", _RESPONSES: "/openai/v1/responses"},
         auth=AuthForm.API_KEY,
         key_env="AZURE_OPENAI_API_KEY",
         url_env="AZURE_OPENAI_ENDPOINT",
@@ -75,7 +77,11 @@ _VENDORS = (
         name="openrouter",
         title="OpenRouter",
         base_url="https://openrouter.ai/api",
-        speaks={_CHAT: "/v1/chat/completions", _MESSAGES: "/v1/messages"},
+        speaks={
+            _CHAT: "/v1/chat/completions",
+            _MESSAGES: "/v1/messages",
+            _RESPONSES: "/v1/responses",
+        },
         key_env="OPENROUTER_API_KEY",
         models_path="/v1/models",
         source="https://openrouter.ai/docs/api/api-reference/anthropic-messages/create-a-message",
@@ -146,7 +152,7 @@ _VENDORS = (
         name="xai",
         title="xAI",
         base_url="https://api.x.ai/v1",
-        speaks={_CHAT: "/chat/completions"},
+        speaks={_CHAT: "/chat/completions", _RESPONSES: "/responses"},
         key_env="XAI_API_KEY",
         hosts=frozenset({"xai"}),
         source="https://docs.x.ai/developers/rest-api-reference/inference",

@@ -3,8 +3,9 @@
 OpenAI refuses with a 400 what a model does not know, and other servers know less than OpenAI, so
 an encoder must ask. A name counts by what stands behind its last slash and `ft:`. Sources:
 https://platform.openai.com/docs/guides/reasoning, https://api-docs.deepseek.com/guides/thinking_mode,
-https://platform.moonshot.ai/docs/guide/use-kimi-k2-thinking-model and
-https://openrouter.ai/docs/use-cases/reasoning-tokens.
+https://platform.moonshot.ai/docs/guide/use-kimi-k2-thinking-model,
+https://openrouter.ai/docs/use-cases/reasoning-tokens and
+https://docs.x.ai/developers/model-capabilities/text/best-practices.
 """
 
 import re
@@ -55,7 +56,9 @@ def abilities_of(model: str) -> Abilities:
         )
     routed_claude = bool(vendor) and "claude" in name
     return Abilities(
-        thinking_text=bool(_WANTS_THINKING.match(name)), thinking_details=routed_claude
+        thinking_text=bool(_WANTS_THINKING.match(name)),
+        thinking_details=routed_claude,
+        encrypted_thoughts=name.startswith("grok-"),
     )
 
 
