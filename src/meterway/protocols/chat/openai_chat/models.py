@@ -26,7 +26,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_effort` may be sent (OpenAI's models that don't reason refuse it). `no_thinking`:
     the effort that comes nearest to none, None where nothing is known to turn thinking off.
     `thinking_text`: earlier reasoning goes back as `reasoning_content`; `thinking_details`: as
-    `reasoning_details` with its signatures. Other servers refuse or ignore both.
+    `reasoning_details` with its signatures; `call_signatures`: tool calls carry the thought
+    signatures of Google's models. Other servers refuse or ignore them.
     """
 
     completion_limit: bool = False
@@ -35,6 +36,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     no_thinking: str | None = None
     thinking_text: bool = False
     thinking_details: bool = False
+    call_signatures: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -52,7 +54,9 @@ def abilities_of(model: str) -> Abilities:
         )
     routed_claude = bool(vendor) and "claude" in name
     return Abilities(
-        thinking_text=bool(_WANTS_THINKING.match(name)), thinking_details=routed_claude
+        thinking_text=bool(_WANTS_THINKING.match(name)),
+        thinking_details=routed_claude,
+        call_signatures="gemini" in name,
     )
 
 
