@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from meterway.kit.errors import InvalidRequestError
 from meterway.threads import items, metadata
 from meterway.threads.errors import BadItemError, BadMetadataError, TooManyItemsError
+from meterway.threads.types import Item
 
 
 def _encoded(value):
@@ -103,7 +104,7 @@ def test_twenty_items_at_a_time():
 
 def test_answers_item_keeps_its_name_where_it_can():
     body = b'{"type": "reasoning", "id": "rs_1"}'
-    assert items.made(body) == items.Item("rs_1", "reasoning", body)
+    assert items.made(body) == Item("rs_1", "reasoning", body)
 
     for id_ in ("x" * 256, "a\0", "", 5, None):
         made = items.made(_encoded({"type": "function_call", "id": id_, "name": "f"}))

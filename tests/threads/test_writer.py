@@ -129,8 +129,8 @@ async def test_database_that_is_down_is_told_to_all(tmp_path):
         *(writer.put(_append("conv_1", "a")) for _ in range(3)), return_exceptions=True
     )
 
-    assert [type(result) for result in results] == [UnavailableError] * 3
-    assert all(result.retry_after for result in results)
-    assert len({id(result) for result in results}) == 3
+    refusals = [result for result in results if isinstance(result, UnavailableError)]
+    assert len({id(refusal) for refusal in refusals}) == 3
+    assert all(refusal.retry_after for refusal in refusals)
     await writer.close()
     await engine.dispose()
