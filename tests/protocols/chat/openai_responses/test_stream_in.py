@@ -224,6 +224,15 @@ def test_data_that_is_no_event_is_refused():
             {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 9}},
             Usage(cache_read=3, output=2),
         ),
+        (
+            {
+                "input_tokens": 32,
+                "output_tokens": 9,
+                "output_tokens_details": {"reasoning_tokens": 110},
+                "total_tokens": 151,
+            },
+            Usage(input=32, output=9, reasoning=110),
+        ),
         ({"input_tokens": -1, "output_tokens": 2}, Usage(output=2)),
         ({"total_tokens": 5}, None),
         (None, None),
