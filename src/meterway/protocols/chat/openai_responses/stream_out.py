@@ -21,7 +21,6 @@ from meterway.protocols.chat.openai_responses.items_out import (
     Told,
     logprobs_of,
 )
-from meterway.protocols.chat.openai_responses.names import ToolNames
 from meterway.protocols.chat.openai_responses.reasoning import encrypted_of, encrypted_of_call
 from meterway.protocols.chat.openai_responses.response import Ending, describe
 from meterway.protocols.errors import BadReplyError
@@ -59,9 +58,8 @@ class ResponsesStreamEncoder:
     Only the first choice is told: a response has no others.
     """
 
-    def __init__(self, frame: Frame, names: ToolNames, clock: Clock) -> None:
+    def __init__(self, frame: Frame, clock: Clock) -> None:
         self._frame = frame
-        self._names = names
         self._clock = clock
         self._ending = Ending()
         self._model = frame.model
@@ -187,7 +185,9 @@ class ResponsesStreamEncoder:
             thought = ReasoningItem()
             thought.encrypted = encrypted_of_call(event.signature, event.id)
             before = self._add(thought, None)
-        return before + self._add(CallItem(event.id, self._names.declared(event.name)), event.part)
+        return before + self._add(
+            CallItem(event.id, self._frame.names.declared(event.name)), event.part
+        )
 
     def _arguments(self, part: int, arguments: str) -> bytes:
         place = self._by_part.get(part)
