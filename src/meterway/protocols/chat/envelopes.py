@@ -17,7 +17,7 @@ import msgspec
 from meterway.protocols.dialects import Dialect
 
 Kind: TypeAlias = Literal["signature", "redacted", "call", "item"]
-MARK: Final = "mw1."
+_MARK: Final = "mw1."
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,19 +35,19 @@ _decode = msgspec.json.Decoder(Envelope).decode
 
 def seal(envelope: Envelope) -> str:
     """Return the envelope as text."""
-    return MARK + base64.urlsafe_b64encode(_encode(envelope)).decode()
+    return _MARK + base64.urlsafe_b64encode(_encode(envelope)).decode()
 
 
 def unseal(text: str) -> Envelope | None:
     """Return the envelope that `text` is; None where it is a vendor's own, or a broken one."""
-    if not text.startswith(MARK):
+    if not text.startswith(_MARK):
         return None
     try:
-        return _decode(base64.urlsafe_b64decode(text[len(MARK) :]))
+        return _decode(base64.urlsafe_b64decode(text[len(_MARK) :]))
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
 
 
 def is_sealed(text: str | None) -> bool:
     """Whether `text` is an envelope: no vendor may be sent it as its own."""
-    return text is not None and text.startswith(MARK)
+    return text is not None and text.startswith(_MARK)

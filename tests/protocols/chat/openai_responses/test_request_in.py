@@ -403,6 +403,14 @@ def test_another_vendors_signature_comes_back_as_it_was():
     )
 
 
+def test_a_signature_of_gemini_stays_in_its_envelope():
+    signed = seal(Envelope(Dialect.GEMINI, "signature", "Z2Vt"))
+
+    (turn,) = decoded(input=[thought(signed, "Hm")]).messages
+
+    assert turn.parts == (neutral.Thinking(text="Hm", signature=signed, path="input[0]"),)
+
+
 @pytest.mark.parametrize("text", ["Hm", ""])
 def test_no_other_vendor_is_shown_openais_encrypted_content(text):
     request = decoded(

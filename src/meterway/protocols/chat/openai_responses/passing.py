@@ -12,7 +12,7 @@ import msgspec
 from meterway.kit import json
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.codec import Seen
-from meterway.protocols.chat.envelopes import MARK
+from meterway.protocols.chat.envelopes import is_sealed
 from meterway.protocols.chat.openai_errors import inner_error
 from meterway.protocols.chat.openai_family import decode_at, optional
 from meterway.protocols.chat.openai_models import abilities_of
@@ -25,8 +25,8 @@ from meterway.protocols.errors import BadReplyError
 _STATE = ("previous_response_id", "conversation", "background", "background_options")
 _OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
 _FALSE, _EMPTY = msgspec.Raw(b"false"), msgspec.Raw(b"[]")
-_SEALED = b'"' + MARK.encode()
 _LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(RawObject).decode
 
@@ -103,7 +103,7 @@ def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
 def _is_replayable(item: _Item) -> bool:
     if not wire.given(item.encrypted_content):
         return wire.given(item.content) and item.content != _EMPTY
-    return not bytes(item.encrypted_content).startswith(_SEALED)
+    return not is_sealed(_decode_text(item.encrypted_content))
 
 
 def _is_named_here(item: _Item) -> bool:
