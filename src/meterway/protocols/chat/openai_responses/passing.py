@@ -26,7 +26,6 @@ _STATE = ("previous_response_id", "conversation", "background", "background_opti
 _OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
 _FALSE, _EMPTY = msgspec.Raw(b"false"), msgspec.Raw(b"[]")
 _LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
-_decode_text = msgspec.json.Decoder(str).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(RawObject).decode
 
@@ -103,7 +102,7 @@ def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
 def _is_replayable(item: _Item) -> bool:
     if not wire.given(item.encrypted_content):
         return wire.given(item.content) and item.content != _EMPTY
-    return not is_sealed(_decode_text(item.encrypted_content))
+    return not is_sealed(decode_at(item.encrypted_content, str, "input"))
 
 
 def _is_named_here(item: _Item) -> bool:
