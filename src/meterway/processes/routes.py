@@ -13,6 +13,10 @@ from meterway.edge.anthropic import complete, count_tokens, messages
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.responses import counting as response_counting
+from meterway.edge.openai.responses import create as response_making
+from meterway.edge.openai.responses import stored as stored_responses
+from meterway.edge.openai.responses.turns import Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import (
     account,
@@ -45,6 +49,7 @@ from meterway.protocols.chat.anthropic_complete import ANTHROPIC_COMPLETE
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_completions import OPENAI_COMPLETIONS
+from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.relay.counting import InputCounter
 from meterway.tokens.service import TokenCounter
 
@@ -80,8 +85,27 @@ def paid(
         Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
+        *_responses(desk, once, shelf, counting),
         *kept(once, shelf),
         *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
+    ]
+
+
+def _responses(
+    desk: Desk, once: Idempotence, shelf: Shelf, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes that make responses; one of them is a forwarding service's."""
+    turns, codex = Turns(shelf), forwarding.CODEX
+    make = response_making.CreateResponse(desk, turns)
+    forwarded = response_making.CreateResponse(desk, turns, codex)
+    count = response_counting.CountInput(desk, turns, counting)
+    path, refuse = response_making.PATH, response_making.no_websocket
+    return [
+        Route("POST", path, Idempotent(make, once, OPENAI_RESPONSES)),
+        Route("GET", path, refuse),
+        Route("POST", response_counting.PATH, count),
+        Route("POST", forwarding.path(codex, path), Idempotent(forwarded, once, OPENAI_RESPONSES)),
+        Route("GET", forwarding.path(codex, path), refuse),
     ]
 
 
@@ -90,7 +114,11 @@ def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
     once = msgspec.structs.replace(once, fate_of=idempotency.never_free)
     return [
         route._replace(handler=Idempotent(route.handler, once)) if route.method == "POST" else route
-        for route in (*conversations.routes(shelf), *stored.routes(shelf))
+        for route in (
+            *conversations.routes(shelf),
+            *stored.routes(shelf),
+            *stored_responses.routes(shelf),
+        )
     ]
 
 

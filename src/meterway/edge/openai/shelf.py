@@ -72,7 +72,7 @@ class Endpoint:
         if self._reads:
             sent = await read_body(scope, receive, shelf.body_limit, door.in_flight)
             body = json.decode_top(sent) if sent.strip() else {}
-        asked = Asked(scope.get("path_params", {}), _query(scope["query_string"]), body)
+        asked = Asked(scope.get("path_params", {}), query_of(scope["query_string"]), body)
         value = await door.unbroken(self._act(caller, asked))
         headers = [*request_of(scope).head, JSON_TYPE, (b"cache-control", b"no-store")]
         await send_reply(send, 200, headers, json.encode(value))
@@ -113,7 +113,8 @@ def required(body: RawObject, name: str) -> msgspec.Raw:
     return body[name]
 
 
-def _query(text: bytes) -> list[tuple[str, str]]:
+def query_of(text: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a query. Raises `InvalidRequestError`."""
     try:
         return parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError:

@@ -13,6 +13,7 @@ _FOLDER = files("meterway.edge.platform") / "description"
 _FRAGMENTS = (
     "chat.json",
     "stored.json",
+    "responses.json",
     "conversations.json",
     "messages.json",
     "legacy.json",
