@@ -10,6 +10,9 @@ from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
 from meterway.edge.anthropic import count_tokens, messages
+from meterway.edge.gemini import count_tokens as gemini_tokens
+from meterway.edge.gemini import generate
+from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, models
@@ -40,6 +43,7 @@ from meterway.metering.quotes import Listing
 from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.relay.counting import InputCounter
 from meterway.tokens.service import TokenCounter
@@ -73,7 +77,25 @@ def paid(
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
+        *_googles(desk, once, relaying, counting),
         *_forwarded(desk, once, count_tokens.CountTokens(desk, counting), listed),
+    ]
+
+
+def _googles(
+    desk: Desk, once: Idempotence, relaying: Relaying, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes of the Gemini API; more than its methods end in a model's name."""
+    listed = gemini_models.ModelList(desk.authenticator, relaying.offered)
+    one = gemini_models.OneModel(desk.authenticator, relaying.find)
+    whole = generate.GenerateContent(desk, stream=False)
+    streamed = generate.GenerateContent(desk, stream=True)
+    return [
+        Route("POST", generate.WHOLE_PATH, Idempotent(whole, once, GEMINI, google=True)),
+        Route("POST", generate.STREAM_PATH, Idempotent(streamed, once, GEMINI, google=True)),
+        Route("POST", gemini_tokens.PATH, gemini_tokens.CountTokens(desk, counting)),
+        Route("GET", gemini_models.LIST_PATH, listed),
+        Route("GET", gemini_models.ONE_PATH, one),
     ]
 
 

@@ -14,6 +14,7 @@ _FRAGMENTS = (
     "chat.json",
     "messages.json",
     "models.json",
+    "gemini.json",
     "forwarding.json",
     "keys.json",
     "account.json",
