@@ -10,6 +10,9 @@ from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
 from meterway.edge.anthropic import complete, count_tokens, messages
+from meterway.edge.gemini import count_tokens as gemini_tokens
+from meterway.edge.gemini import generate
+from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, completions, conversations, models, stored
@@ -47,6 +50,7 @@ from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
 from meterway.protocols.chat.anthropic_complete import ANTHROPIC_COMPLETE
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_completions import OPENAI_COMPLETIONS
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
@@ -86,6 +90,7 @@ def paid(
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
         *_responses(desk, once, shelf, counting),
+        *_googles(desk, once, relaying, counting),
         *kept(once, shelf),
         *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
     ]
@@ -119,6 +124,23 @@ def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
             *stored.routes(shelf),
             *stored_responses.routes(shelf),
         )
+    ]
+
+
+def _googles(
+    desk: Desk, once: Idempotence, relaying: Relaying, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes of the Gemini API; more than its methods end in a model's name."""
+    listed = gemini_models.ModelList(desk.authenticator, relaying.offered)
+    one = gemini_models.OneModel(desk.authenticator, relaying.find)
+    whole = generate.GenerateContent(desk, stream=False)
+    streamed = generate.GenerateContent(desk, stream=True)
+    return [
+        Route("POST", generate.WHOLE_PATH, Idempotent(whole, once, GEMINI, google=True)),
+        Route("POST", generate.STREAM_PATH, Idempotent(streamed, once, GEMINI, google=True)),
+        Route("POST", gemini_tokens.PATH, gemini_tokens.CountTokens(desk, counting)),
+        Route("GET", gemini_models.LIST_PATH, listed),
+        Route("GET", gemini_models.ONE_PATH, one),
     ]
 
 

@@ -18,6 +18,7 @@ _FRAGMENTS = (
     "messages.json",
     "legacy.json",
     "models.json",
+    "gemini.json",
     "forwarding.json",
     "keys.json",
     "account.json",
