@@ -155,7 +155,8 @@ class _Encoder:
         """Return the bytes that tell the client of `event`."""
         if isinstance(event, neutral.Opened):
             event = msgspec.structs.replace(event, id=self._id)
-        self._gathering.take((event,))
+        if not isinstance(event, neutral.Failed):  # what failed upstream was never whole
+            self._gathering.take((event,))
         if isinstance(event, neutral.Closed):
             self._gathering.end(None)
         return self._inner.encode(event)
@@ -193,8 +194,11 @@ class _Reader:
         self.service_tier = inner.service_tier
         if data:
             data = b"".join([self._named(block) for block in self._splitter.feed(data)])
+        if self.failure is not None:  # it was never whole
+            return data
+        if data:
             self._take(data)
-        if self.closed and self.failure is None:
+        if self.closed:
             self._gathering.end(self.usage)
         return data
 
