@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from meterway.db.engine import open_engine, reading, transaction
-from meterway.db.rows import fetch
+from meterway.db.rows import add, fetch
 from meterway.kit.errors import UnavailableError
 from tests.factories.databases import sqlite_url
 
@@ -18,6 +18,17 @@ async def test_rows_are_tuples_of_their_values(engine):
         found = await fetch(tx, QUERY, {"least": 2})
 
     assert found == [("b", 2), ("c", 3)]
+
+
+async def test_rows_are_added_as_they_are_read(engine):
+    async with transaction(engine) as tx:
+        await add(tx, "versions", ("topic", "version"), [("b", 2), ("a", 1)])
+        async with tx.begin_nested() as undone:
+            await add(tx, "versions", ("topic", "version"), [("c", 3)])
+            await undone.rollback()
+
+    async with reading(engine) as connection:
+        assert await fetch(connection, QUERY, {"least": 0}) == [("a", 1), ("b", 2)]
 
 
 async def test_rows_of_an_undone_transaction_were_its_own(engine):

@@ -1,5 +1,7 @@
 """Stored completions over HTTP, in OpenAI's shapes and in the platform's envelope."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -14,7 +16,7 @@ PARTS = [
     {"type": "image_url", "image_url": {"url": "data:x"}},
     {"type": "file", "file": {"file_id": "f"}},
 ]
-MESSAGES = [
+MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "be kind"},
     {"role": "user", "content": PARTS, "name": "ann"},
     {"role": "assistant", "tool_calls": [{"id": "c"}]},
