@@ -95,6 +95,14 @@ def test_conversation_lives_and_ends(client, stranger):
         client.conversations.retrieve(made.id)
 
 
+def test_conversation_that_is_asked_for_again_is_made_once(client):
+    again = {"Idempotency-Key": "one-conversation"}
+
+    made = [client.conversations.create(extra_headers=again).id for _ in range(2)]
+
+    assert made[0] == made[1]
+
+
 def test_key_of_zero_retention_is_told_why(gateway):
     key = gateway.run("key", "create", "--user", "admin@localhost", "--zero-retention")["key"]
     with _client(gateway, key) as client:

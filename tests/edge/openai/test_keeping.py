@@ -11,7 +11,7 @@ from meterway.edge.openai.keeping import KeepingCodec
 from meterway.protocols.chat.codec import Facts
 from tests.factories.relays import ANTHROPIC, Relay, channel
 from tests.factories.shelves import open_shelf
-from tests.fakes.transport import stream, whole
+from tests.fakes.transport import ScriptedResponse, stream, whole
 
 PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -114,6 +114,32 @@ async def test_whole_reply_is_kept_as_it_was_sent(engine):
     assert found["request_id"].startswith("req_")
     assert listed["data"] == [found]
     assert [message["content"] for message in messages["data"]] == ["hi"]
+
+
+@pytest.mark.parametrize("model", [None, 5, ...])
+async def test_reply_that_names_no_model_is_kept_under_the_one_that_was_asked(sqlite, model):
+    reply = {name: value for name, value in WHOLE.items() if name != "model"}
+    relay = Relay(whole(reply if model is ... else {**reply, "model": model}))
+    async with open_shelf(sqlite, relay) as kept:
+        sent = await kept.told(f"POST {PATH}", ASK)
+        found = await kept.told(f"GET {PATH}?model=m")
+
+    assert [one["id"] for one in found["data"]] == [sent["id"]]
+
+
+async def test_reply_that_is_no_text_passes_and_is_not_kept(sqlite):
+    broken = json.dumps(WHOLE).encode().replace(b"hello", b"\xff\xfe")
+    relay = Relay(ScriptedResponse(200, [broken]))
+    async with open_shelf(sqlite, relay) as kept:
+        with capture_logs() as events:
+            answer = await kept.ask(f"POST {PATH}", ASK)
+        listed = await kept.told(f"GET {PATH}")
+
+    assert (answer.status, answer.body) == (200, broken)
+    assert listed["data"] == []
+    assert [event["event"] for event in events if "kept" in event["event"]] == [
+        "completion.not_kept"
+    ]
 
 
 async def test_vendors_are_asked_to_keep_nothing(sqlite):
