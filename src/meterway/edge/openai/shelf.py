@@ -86,8 +86,8 @@ def cursor_of(query: Sequence[tuple[str, str]], *, descending: bool) -> Cursor:
     given = dict(query)
     limit, order = given.get("limit", str(_USUAL)), given.get("order")
     digits = limit.isascii() and limit.isdigit() and len(limit) <= len(str(MOST))
-    if not digits or not 1 <= int(limit) <= MOST:
-        raise InvalidRequestError(f"`limit` is a whole number from 1 to {MOST}.", param="limit")
+    if not digits or int(limit) > MOST:  # 0 asks for an empty page, and vendors' own suites do
+        raise InvalidRequestError(f"`limit` is a whole number up to {MOST}.", param="limit")
     if order is not None and order not in _ORDERS:
         raise InvalidRequestError("`order` is `asc` or `desc`.", param="order")
     if order is not None:
