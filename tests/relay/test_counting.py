@@ -1,6 +1,7 @@
 """Whom a count is asked of: the provider's own counter in the client's dialect, else ours."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.fakes.transport import whole
 
 GEMINI, MESSAGES = Dialect.GEMINI, Dialect.ANTHROPIC_MESSAGES
 CONTENTS = [{"parts": [{"text": "Say test"}]}]
-BODIES = {
+BODIES: dict[Dialect, dict[str, Any]] = {
     GEMINI: {"contents": CONTENTS, "safetySettings": []},
     MESSAGES: {"messages": [{"role": "user", "content": "Say test"}], "stream": True},
 }
