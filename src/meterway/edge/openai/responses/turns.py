@@ -19,10 +19,12 @@ from meterway.kit.errors import InvalidRequestError, MeterwayError
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.openai_family import optional
 from meterway.protocols.chat.openai_responses import (
+    COMPACTION,
     Frame,
     conversation_id,
     frame_of,
     input_items,
+    opened,
     output_items,
     reference_of,
     with_items,
@@ -36,9 +38,11 @@ from meterway.threads.types import Item, Retention, StoredResponse
 _log = structlog.get_logger()
 _OURS = frozenset({"previous_response_id", "conversation", "background"})
 _Parent: TypeAlias = tuple[str | None, str | None]
-"""The response and the conversation a turn goes on from; it has one of them, or none."""
+"""The response and the conversation a turn goes on from. With both it goes on from the response,
+and is appended to the conversation."""
 
 _NO_PARENT: _Parent = (None, None)
+_COMPACTED = b'"%b"' % COMPACTION.encode()
 _NULL = msgspec.Raw(b"null")
 
 
@@ -74,7 +78,11 @@ class Turns:
         if stores or parent != _NO_PARENT:
             new = _named(input_items(body))
             history = await self._before(caller.user_id, parent)
-            asked = with_items(asked, [*history, *_resolved(new, history)])
+            items = opened([*history, *_resolved(new, history)])
+            if items or "input" in body:
+                asked = with_items(asked, items)
+        elif _COMPACTED in bytes(body.get("input", b"")):
+            asked = with_items(asked, opened(input_items(body)))
         return Turn(self, frame, asked, caller, parent, new, now, stores=stores)
 
     async def _before(self, user_id: int, parent: _Parent) -> list[msgspec.Raw]:
@@ -193,10 +201,6 @@ def _parent(body: RawObject, caller: Principal) -> _Parent:
     """Return the response and the conversation a request goes on from."""
     previous = optional(body, "previous_response_id", str)
     conversation = conversation_id(body)
-    if previous is not None and conversation is not None:
-        raise InvalidRequestError(
-            "Send `previous_response_id` or `conversation`, not both.", param="previous_response_id"
-        )
     if _says(body.get("background", _NULL), True):
         raise BackgroundNotServedError
     if not caller.keeps and (previous or conversation):
