@@ -14,6 +14,7 @@ _STORE = Path(__file__).resolve().parents[2] / ".cache" / "sdists"
 _KEY = re.compile(r"^api_key = .*$", re.MULTILINE)
 _PARENT = "tests.api_resources."
 _SECONDS = 300
+_WHOLE = ".whole"  # written once everything is there
 
 
 @dataclass(frozen=True)
@@ -29,33 +30,55 @@ class Outcome:
     skipped: bool
 
 
-def unpacked(package: str) -> Path:
-    """Return the folder of a package's source, of the version installed here.
+def unpacked(package: str, release: str | None = None) -> Path:
+    """Return the folder of a package's source, of the version installed here or another.
 
     It is downloaded once; a machine that cannot is an error, never a skip.
     """
-    name = f"{package}-{version(package)}"
+    release = release or version(package)
+    name = f"{package}-{release}"
     folder, archive = _STORE / name, _STORE / f"{name}.tar.gz"
     if not archive.exists():
-        _STORE.mkdir(parents=True, exist_ok=True)
-        what = ("--no-deps", "--no-binary", package, f"{package}=={version(package)}")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        done = subprocess.run(
-            [*pip, *what, "--dest", str(_STORE)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SECONDS,
-        )
-        assert archive.exists(), f"the suite of {name} cannot be fetched:\n{done.stderr}"
+        what = ("--no-deps", "--no-binary", package, f"{package}=={release}")
+        said = _pip("download", *what, "--dest", str(_STORE))
+        assert archive.exists(), f"the suite of {name} cannot be fetched:\n{said}"
     if not (folder / "tests" / "conftest.py").exists():
         with tarfile.open(archive) as packed:
             packed.extractall(_STORE, filter="data")
     return folder
 
 
+def beside(*packages: str) -> Path:
+    """Return a folder with packages that cannot be installed here; `NAME==VERSION` each.
+
+    What they need besides is what is installed here. They are fetched once, as sources are.
+    """
+    folder = _STORE / "+".join(packages)
+    if not (folder / _WHOLE).exists():
+        said = _pip("install", "--no-deps", *packages, "--upgrade", "--target", str(folder))
+        assert any(folder.glob("*.dist-info")), f"{packages} cannot be fetched:\n{said}"
+        (folder / _WHOLE).touch()
+    return folder
+
+
+def _pip(command: str, *arguments: str) -> str:
+    """Run pip and return what it complained of."""
+    _STORE.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, *arguments], capture_output=True, text=True, check=False, timeout=_SECONDS
+    )
+    return done.stderr
+
+
 def outcomes(
-    source: Path, paths: list[str], base_url: str, key: str, report: Path
+    source: Path,
+    paths: list[str],
+    base_url: str,
+    key: str,
+    report: Path,
+    *,
+    packages: Path | None = None,
 ) -> list[Outcome]:
     """Run the suite's files at `paths` against `base_url` and return what became of each test."""
     conftest = source / "tests" / "conftest.py"
@@ -69,7 +92,11 @@ def outcomes(
             *paths,
         ],
         cwd=source,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "TEST_API_BASE_URL": base_url},
+        env={
+            **{name: os.environ[name] for name in ("PATH", "HOME")},
+            **({} if packages is None else {"PYTHONPATH": str(packages)}),
+            "TEST_API_BASE_URL": base_url,
+        },
         capture_output=True,
         text=True,
         check=False,

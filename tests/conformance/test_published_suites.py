@@ -9,7 +9,7 @@ import openai
 import pytest
 from anthropic.resources.messages.messages import DEPRECATED_MODELS
 
-from tests.conformance.published import Outcome, outcomes, unpacked
+from tests.conformance.published import Outcome, beside, outcomes, unpacked
 from tests.factories.gateways import Gateway
 
 pytestmark = pytest.mark.conformance
@@ -38,15 +38,21 @@ OPENAI_OPT_OUTS = [
     ),
     OptOut(rf"^test_models\..*{_FORMS}delete", 405, "models of the catalogue are not the caller's"),
 ]
-OPENAI_FILES = ["tests/api_resources/chat", "tests/api_resources/test_models.py"]
+OPENAI_FILES = [
+    "tests/api_resources/chat",
+    "tests/api_resources/test_completions.py",
+    "tests/api_resources/test_models.py",
+]
 ANTHROPIC_FILES = [
     "tests/api_resources/test_messages.py",
     "tests/api_resources/test_models.py",
     "tests/api_resources/beta/test_messages.py",
     "tests/api_resources/beta/test_models.py",
 ]
+LEGACY, LEGACY_NEEDS = "0.125.0", "httpx-aiohttp==0.1.12"
 # Names the suites use that no catalogue holds: placeholders, and models long retired.
 SEEDS = {"model_id", "after_id", "before_id", "ft:gpt-4o-mini:acemeco:suffix:abc123"}
+SEEDS |= {"gpt-3.5-turbo-instruct"}
 SEEDS |= {name for name in DEPRECATED_MODELS if re.search(r"-[12]\.\d", name)}
 
 
@@ -79,7 +85,7 @@ def test_openais_suite_passes_but_for_what_is_not_offered(seeded, tmp_path):
     found = outcomes(source, OPENAI_FILES, f"{seeded.base}/v1", seeded.key, tmp_path / "report.xml")
 
     assert judged(found, OPENAI_OPT_OUTS) == {}
-    assert len(found) == 200
+    assert len(found) == 240
     for opt_out in OPENAI_OPT_OUTS:
         assert any(opt_out.covers(outcome) for outcome in found), opt_out
 
@@ -91,6 +97,17 @@ def test_anthropics_suite_passes(seeded, tmp_path):
 
     assert judged(found, []) == {}
     assert len(found) == 215
+
+
+def test_anthropics_suite_of_text_completions_passes(seeded, tmp_path):
+    # the last release that has them, on an older httpx than the newer ones
+    source, packages = unpacked("anthropic", LEGACY), beside(f"anthropic=={LEGACY}", LEGACY_NEEDS)
+    files, report = ["tests/api_resources/test_completions.py"], tmp_path / "report.xml"
+
+    found = outcomes(source, files, seeded.base, seeded.key, report, packages=packages)
+
+    assert judged(found, []) == {}
+    assert len(found) == 40
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Reading many rows as tuples: the same values, of the same moment, as by the usual way."""
+"""Statements in the driver's own words: the same values and faults as by the usual way."""
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from meterway.db.engine import open_engine, reading, transaction
-from meterway.db.rows import fetch
+from meterway.db.rows import Among, change, fetch, fetch_among, insert
 from meterway.kit.errors import UnavailableError
 from tests.factories.databases import sqlite_url
 
@@ -28,6 +29,51 @@ async def test_rows_of_an_undone_transaction_were_its_own(engine):
 
     async with reading(engine) as connection:
         assert (seen, await fetch(connection, QUERY, {"least": 0})) == ([("a", 1)], [])
+
+
+AMONG = Among("SELECT topic FROM versions WHERE version {among}", "ORDER BY topic", lock=True)
+MOVE = text("UPDATE versions SET version = version + :by WHERE topic = :topic")
+COLUMNS = ("topic", "version")
+
+
+async def test_rows_are_found_among_any_numbers(engine):
+    async with transaction(engine) as tx:
+        await insert(tx, "versions", COLUMNS, [("a", 1), ("b", 2**62), ("c", -3)])
+
+        some = await fetch_among(tx, AMONG, {2**62, -3, 77})
+        many = await fetch_among(tx, AMONG, range(100_000))
+        none = await fetch_among(tx, AMONG, [])
+
+    assert (some, many, none) == ([("b",), ("c",)], [("a",)], [])
+
+
+async def test_inserted_rows_are_added_to_those_in_their_way(engine):
+    adding = "ON CONFLICT (topic) DO UPDATE SET version = versions.version + excluded.version"
+    async with transaction(engine) as tx:
+        await insert(tx, "versions", COLUMNS, [("a", 1), ("b", 2), ("a", 10)], adding)
+
+        assert await fetch(tx, QUERY, {"least": 0}) == [("a", 11), ("b", 2)]
+
+
+async def test_change_is_made_for_each_row_and_counted_for_one(engine):
+    async with transaction(engine) as tx:
+        await insert(tx, "versions", COLUMNS, [("a", 1), ("b", 2)])
+
+        await change(tx, MOVE, [{"by": 5, "topic": "a"}, {"by": 7, "topic": "b"}])
+        counts = [await change(tx, MOVE, [{"by": 1, "topic": topic}]) for topic in ("a", "none")]
+        none = await change(tx, MOVE, [])
+
+        assert (counts, none) == ([1, 0], 0)
+        assert await fetch(tx, QUERY, {"least": 0}) == [("a", 7), ("b", 9)]
+
+
+async def test_row_that_breaks_a_constraint_is_no_passing_fault(engine):
+    with pytest.raises(IntegrityError):
+        async with transaction(engine) as tx:
+            await insert(tx, "versions", COLUMNS, [("a", 1), ("a", 2)])
+
+    async with reading(engine) as connection:
+        assert await fetch(connection, QUERY, {"least": 0}) == []
 
 
 async def test_database_that_fails_is_a_passing_fault(tmp_path):

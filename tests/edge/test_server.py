@@ -4,9 +4,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from meterway.edge.http import request_of, send_reply
-from meterway.edge.server import Route, Server
+from meterway.edge.server import Route, Server, family_of
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.ids import CallIds
+from meterway.protocols.dialects import Family
 from tests.fakes.http_server import Answer, serving
 
 SECRET = "sk-verysecretverysecret"
@@ -287,3 +288,23 @@ async def test_a_path_with_names_in_it_tells_what_they_stand_for(path, params):
 
 async def test_no_segment_of_a_path_is_empty():
     assert (await ask("GET", "/v1/things//")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/v1/messages", Family.ANTHROPIC),
+        ("/v1/messages/count_tokens", Family.ANTHROPIC),
+        ("/messages", Family.ANTHROPIC),
+        ("/v1/complete", Family.ANTHROPIC),
+        ("/v1/completions", Family.OPENAI),
+        ("/completions", Family.OPENAI),
+        ("/v1/chat/completions", Family.OPENAI),
+        ("/v1", Family.OPENAI),
+        ("/v1beta/models/m:generateContent", Family.GOOGLE),
+        ("/api/v1/ai/openai/cc-omg/v1/messages", Family.ANTHROPIC),
+        ("/api/v1/user/redeem", None),
+    ],
+)
+def test_a_path_tells_whose_clients_ask_for_it(path, family):
+    assert family_of(path, {}) is family

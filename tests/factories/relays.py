@@ -8,6 +8,7 @@ from meterway.catalog.service import Catalog
 from meterway.kit.json import decode_top
 from meterway.limits.service import Limiter, Policy
 from meterway.protocols.chat.call import Call
+from meterway.protocols.chat.codec import ClientCodec
 from meterway.protocols.chat.codecs import CODECS
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage
@@ -78,13 +79,18 @@ class Relay:
         assert usage is not None
         return usage
 
-    async def start(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT) -> Reply:
-        """Relay one call up to its first bytes."""
-        call = Call(1, CODECS[dialect], decode_top(json.dumps(body).encode()))
+    async def start(
+        self, body: dict[str, Any], said: Dialect | ClientCodec = Dialect.OPENAI_CHAT
+    ) -> Reply:
+        """Relay one call, said in a dialect or by a codec of its own, up to its first bytes."""
+        codec = CODECS[said] if isinstance(said, Dialect) else said
+        call = Call(1, codec, decode_top(json.dumps(body).encode()))
         return await relay(call, CALLER, self.gate)
 
-    async def run(self, body: dict[str, Any], dialect: Dialect = Dialect.OPENAI_CHAT) -> bytes:
+    async def run(
+        self, body: dict[str, Any], said: Dialect | ClientCodec = Dialect.OPENAI_CHAT
+    ) -> bytes:
         """Relay one call to its end and return all the client's bytes."""
-        reply = await self.start(body, dialect)
+        reply = await self.start(body, said)
         async with reply:
             return reply.first + b"".join([chunk async for chunk in reply.rest()])

@@ -118,6 +118,8 @@ async def test_questions_about_keys_end_before_the_database_is_let_go(sqlite, tm
         "POST /v1/chat/completions",
         "POST /v1/messages",
         "POST /v1/messages/count_tokens",
+        "POST /v1/completions",
+        "POST /v1/complete",
         "GET /v1/models",
         "GET /v1/models/gpt-4o",
     ],

@@ -161,6 +161,22 @@ def test_the_callers_dialect_is_kept_where_the_provider_speaks_it():
     assert [route.dialect for route in routes] == [CHAT, MESSAGES]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "spoken"),
+    [
+        (Dialect.OPENAI_COMPLETIONS, CHAT),
+        (Dialect.ANTHROPIC_COMPLETE, MESSAGES),
+        (Dialect.GEMINI, CHAT),
+    ],
+)
+def test_a_dialect_nobody_speaks_upstream_goes_to_its_vendors_other_one(dialect, spoken):
+    router = _router(_channel(1, BOTH))
+
+    (route,) = router.candidates("claude-3-opus", dialect)
+
+    assert route.dialect is spoken
+
+
 def test_cooling_routes_are_left_out():
     health = Health(FakeClock(), Breaker(threshold=1, first=7))
     router = _router(_channel(1), _channel(2, priority=1), health=health)

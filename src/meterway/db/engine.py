@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
@@ -32,6 +33,7 @@ _DRIVERS = {
     _POSTGRES: _POSTGRES,
 }
 _WRITES = "meterway_writes"
+_SYNCHRONOUS = "meterway_synchronous"
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL's SQLSTATE; SQLite reports it as operational
 _RETRY_AFTER = 1.0
 
@@ -98,7 +100,9 @@ def _sqlite_engine(
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock first: a transaction that reads, then writes, fails at once else."""
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+    adapted: Any = connection.connection.dbapi_connection
+    adapted.run_async(lambda driver: driver.execute_fetchall(begin))  # one message to its thread
 
 
 @asynccontextmanager
@@ -149,7 +153,10 @@ async def _synchronous(connection: AsyncConnection) -> None:
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     assert driver is not None
-    await driver.execute("PRAGMA synchronous = FULL")  # before any transaction, or it is ignored
+    if not raw.info.get(_SYNCHRONOUS, False):  # kept with the driver's connection
+        # before any transaction, or it is ignored
+        await driver.execute_fetchall("PRAGMA synchronous = FULL")
+        raw.info[_SYNCHRONOUS] = True
 
 
 @contextmanager
@@ -160,7 +167,7 @@ def passing_faults() -> Iterator[None]:
     """
     try:
         yield
-    except (IntegrityError, DataError):
+    except (IntegrityError, DataError, sqlite3.DataError, sqlite3.ProgrammingError):
         raise
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
@@ -168,7 +175,7 @@ def passing_faults() -> Iterator[None]:
         raise _unavailable() from error
     except (
         DBAPIError,
-        sqlite3.OperationalError,  # of `rows.fetch`
+        sqlite3.Error,  # of `rows`
         PoolTimeoutError,
         OSError,
         TimeoutError,

@@ -1,10 +1,19 @@
-"""Reading very many rows: as the driver's own tuples, where rows with names cost too much."""
+"""Statements on very many rows, and very many statements: in the driver's own words.
 
-from collections.abc import Mapping, Sequence
+SQLAlchemy's way of running one on SQLite sends the connection's thread three or four messages and
+makes rows with names; here it is one message, and tuples. Everything happens within the
+connection's transaction. What breaks a constraint is SQLAlchemy's `IntegrityError`; what else the
+driver raises `reading` and `transaction` turn into `UnavailableError` where it passes.
+"""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import aiosqlite
-from sqlalchemy import TextClause
+import msgspec
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Values: TypeAlias = tuple[Any, ...]
@@ -14,15 +23,81 @@ Values: TypeAlias = tuple[Any, ...]
 async def fetch(
     connection: AsyncConnection, query: TextClause, values: Mapping[str, Any]
 ) -> Sequence[Values]:
-    """Return all rows of a query within the connection's transaction, values as the driver's.
-
-    On SQLite that takes half the time of SQLAlchemy's rows. Raises what the driver raises, which
-    `reading` and `transaction` turn into `UnavailableError`.
-    """
-    if connection.dialect.name == "sqlite":
-        raw = await connection.get_raw_connection()
-        driver = raw.driver_connection
-        assert isinstance(driver, aiosqlite.Connection)
+    """Return all rows of a query, values as the driver's."""
+    if (driver := _sqlite(connection)) is not None:
         found: Any = await driver.execute_fetchall(query.text, dict(values))
         return list(found)
     return [tuple(row) for row in await connection.execute(query, values)]
+
+
+class Among:
+    """A query with `{among}` behind a column, which is to be one of any number of integers.
+
+    `order` is its last clause; with `lock` PostgreSQL locks what is found, in that order.
+    """
+
+    def __init__(self, query: str, order: str = "", *, lock: bool = False) -> None:
+        end = f" {order}" if order else ""
+        locked = f"{end} FOR UPDATE" if lock else end
+        self.json = text(query.format(among="IN (SELECT value FROM json_each(:among))") + end)
+        self.array = text(query.format(among="= ANY(CAST(:among AS BIGINT[]))") + locked)
+
+
+async def fetch_among(
+    connection: AsyncConnection, query: Among, numbers: Collection[int], **values: Any
+) -> Sequence[Values]:
+    """Return all rows of a query whose column is among the numbers, values as the driver's."""
+    if not numbers:
+        return []
+    if connection.dialect.name == "sqlite":
+        among = msgspec.json.encode(list(numbers)).decode()
+        return await fetch(connection, query.json, {"among": among, **values})
+    return await fetch(connection, query.array, {"among": list(numbers), **values})
+
+
+async def change(
+    tx: AsyncConnection, statement: TextClause, rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Run a statement once for each of some rows; return how many rows of tables that touched.
+
+    PostgreSQL's driver counts the rows of one statement alone, and tells -1 of several.
+    """
+    if not rows:
+        return 0
+    if (driver := _sqlite(tx)) is not None:
+        return await _each(driver, statement.text, rows)
+    return (await tx.execute(statement, list(rows) if len(rows) > 1 else rows[0])).rowcount
+
+
+async def insert(
+    tx: AsyncConnection, table: str, columns: Sequence[str], rows: Sequence[Values], last: str = ""
+) -> None:
+    """Insert rows of values in the order of `columns`; `last` ends the statement (`ON CONFLICT`).
+
+    Names are put into the statement as they are: they have to be our own.
+    """
+    numbered = tx.dialect.paramstyle == "numeric_dollar"
+    marks = ", ".join(f"${i}" if numbered else "?" for i in range(1, len(columns) + 1))
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {last}"  # noqa: S608 - our own names
+    if (driver := _sqlite(tx)) is not None:
+        await _each(driver, statement, rows)
+    else:
+        await tx.exec_driver_sql(statement, list(rows))
+
+
+async def _each(driver: aiosqlite.Connection, statement: str, rows: Sequence[Any]) -> int:
+    try:
+        return (await driver.executemany(statement, rows)).rowcount
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(statement, None, error, hide_parameters=True) from error
+
+
+def _sqlite(connection: AsyncConnection) -> aiosqlite.Connection | None:
+    """Return SQLite's driver of an open connection; None on another engine."""
+    if connection.dialect.name != "sqlite":
+        return None
+    opened = connection.sync_connection
+    assert opened is not None
+    driver = opened.connection.driver_connection
+    assert isinstance(driver, aiosqlite.Connection)
+    return driver

@@ -150,8 +150,7 @@ async def count_use(tx: AsyncConnection, uses: Mapping[int, tuple[int, Nanos, fl
         {"key": key_id, "calls": calls, "fee": fee, "last": to_millis(last_at)}
         for key_id, (calls, fee, last_at) in sorted(uses.items())
     ]
-    if rows:
-        await store.count_use(tx, rows)
+    await store.count_use(tx, rows)
 
 
 def _values(changes: Changes, known: Collection[str]) -> dict[str, Any]:

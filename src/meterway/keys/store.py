@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db import rows
 from meterway.db.metadata import to_seconds
 from meterway.keys.tables import keys
 from meterway.keys.types import Key
@@ -52,20 +53,15 @@ async def change(tx: AsyncConnection, key_id: int, values: Mapping[str, Any]) ->
     return (await tx.execute(update(keys).where(keys.c.id == key_id).values(values))).rowcount == 1
 
 
-_COUNT_USE = (
-    update(keys)
-    .where(keys.c.id == bindparam("key"))
-    .values(
-        used_times=keys.c.used_times + bindparam("calls"),
-        used_fee=keys.c.used_fee + bindparam("fee"),
-        used_at=case((keys.c.used_at > bindparam("last"), keys.c.used_at), else_=bindparam("last")),
-    )
+_COUNT_USE = text(
+    "UPDATE keys SET used_times = used_times + :calls, used_fee = used_fee + :fee, "
+    "used_at = CASE WHEN used_at > :last THEN used_at ELSE :last END WHERE id = :key"
 )
 
 
 async def count_use(tx: AsyncConnection, uses: Sequence[Mapping[str, int]]) -> None:
     """Add what calls used to the counters of their keys, by one statement run many times."""
-    await tx.execute(_COUNT_USE, uses)
+    await rows.change(tx, _COUNT_USE, uses)
 
 
 def _key(row: Row[*tuple[object, ...]]) -> Key:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.db.engine import durable_transaction, reading
@@ -55,20 +56,21 @@ class _Tail:
         found = self.reader.read(limit)
         self.drained = limit > 0 and not found
         try:
-            self.records = [decode_record(data) for data, _ in found]
+            self.records = list(map(decode_record, found))
         except msgspec.MsgspecError:
-            self._read_until_broken(found)
+            self._read_until_broken()
 
-    def _read_until_broken(self, found: Iterable[tuple[bytes, Cursor]]) -> None:
+    def _read_until_broken(self) -> None:
+        self.reader.back_to(self.posted)
         before = self.posted
-        for data, after in found:
+        while found := self.reader.read(1):
             try:
-                self.records.append(decode_record(data))
+                self.records.append(decode_record(found[0]))
             except msgspec.MsgspecError as error:
                 self.fail(error)
                 self.reader.back_to(before)
                 return
-            before = after
+            before = self.reader.cursor
 
     def fail(self, error: Exception) -> None:
         """Tell once that this journal cannot be posted; it stays as it is."""
@@ -149,7 +151,7 @@ class Settler:
     # -- which journals there are -----------------------------------------------------------------
 
     async def _discover(self) -> None:
-        present = journals.look(self._folder).names
+        present = journals.present(self._folder)
         for name in self._tails.keys() - present:
             self._tails.pop(name).reader.close()
         new = present - self._tails.keys() - self._refused
@@ -206,21 +208,31 @@ class Settler:
         return sum([await self._post_all([tail]) for tail in tails])
 
     async def _post(self, tails: Sequence[_Tail]) -> int:
+        """Post in one transaction; calls that were charged before are looked for once one met us.
+
+        A position moves with its charges, so that hardly happens: the charges' own key tells.
+        """
         try:
-            async with durable_transaction(self._engine) as tx:
-                count = await self._post_in(tx, tails)
-        except BaseException:
-            self._names.clear()
-            raise
+            count = await self._commit(tails, look=False)
+        except IntegrityError:
+            count = await self._commit(tails, look=True)
         for tail in tails:
             tail.moved()
         return count
 
-    async def _post_in(self, tx: AsyncConnection, tails: Sequence[_Tail]) -> int:
+    async def _commit(self, tails: Sequence[_Tail], *, look: bool) -> int:
+        try:
+            async with durable_transaction(self._engine) as tx:
+                return await self._post_in(tx, tails, look=look)
+        except BaseException:
+            self._names.clear()
+            raise
+
+    async def _post_in(self, tx: AsyncConnection, tails: Sequence[_Tail], *, look: bool) -> int:
         """Do all that posting is: charges, balances, leases, keys, positions, the seal."""
         await books.lock(tx)
         read = [record for tail in tails for record in tail.records]
-        records = await charges.unposted(tx, read)
+        records = await charges.unposted(tx, read) if look else charges.distinct(read)
         before = await seals.last(tx)
         users = {one.user_id for one in records if one.funding is Funding.WALLET}
         pots = await books.pots(tx, users, lock=True)

@@ -18,11 +18,14 @@ from meterway.kit.errors import UnavailableError
 from meterway.kit.money import dollars
 from meterway.ledger.journal import service as journals
 from meterway.ledger.settler import Settler
+from meterway.processes.child import settle_memory
 from meterway.processes.chores import Chores
 from meterway.settings import Settings
 
 _log = structlog.get_logger()
-_PAUSE = 0.2  # seconds between two turns: each costs milliseconds, however few calls it posts
+_PAUSE = 0.2  # seconds between two turns: each costs a millisecond, however few calls it posts
+_BUSY_PAUSE = 0.3  # after a turn of at least `_BUSY` calls: the next one is the larger
+_BUSY = 200
 _SHORTEST = 0.01
 _FAILING = 1.0
 
@@ -45,6 +48,7 @@ async def _serve(settings: Settings) -> None:
         keep_days=settings.usage_retention_days,
     )
     backstage = Backstage(clock, await _settler(settings, engine, clock), chores)
+    settle_memory()
     try:
         while not stopping.is_set() and os.getppid() == parent:
             pause = await backstage.turn()
@@ -80,7 +84,9 @@ class Backstage:
             await self._told(work)
         if posted is None:
             return _FAILING
-        return 0.0 if self._settler.is_behind else _PAUSE
+        if self._settler.is_behind:
+            return 0.0
+        return _BUSY_PAUSE if posted >= _BUSY else _PAUSE
 
     async def finish(self, grace: float) -> None:
         """Post until nothing comes and no journal is left open, at most `grace` seconds."""

@@ -134,6 +134,11 @@ class Relaying:
             return None
         return self._facts(name)
 
+    def most_output(self, name: str) -> int | None:
+        """Return the most tokens a model can write, None where nobody knows."""
+        known = self.catalog.find(name)
+        return None if known is None else known.max_output
+
     def _facts(self, name: str) -> Model:
         """Return what is known of `name`; one behind a prefix keeps it."""
         known = self.catalog.find(name)

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
-from meterway.edge.anthropic import count_tokens, messages
+from meterway.edge.anthropic import complete, count_tokens, messages
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
-from meterway.edge.openai import chat, models
+from meterway.edge.openai import chat, completions, models
 from meterway.edge.platform import (
     account,
     billing,
@@ -39,8 +39,10 @@ from meterway.ledger.charges import service as charges
 from meterway.metering.quotes import Listing
 from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
+from meterway.protocols.chat.anthropic_complete import ANTHROPIC_COMPLETE
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
+from meterway.protocols.chat.openai_completions import OPENAI_COMPLETIONS
 from meterway.relay.counting import InputCounter
 from meterway.tokens.service import TokenCounter
 
@@ -67,10 +69,13 @@ def paid(
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
+    texts, legacy = completions.endpoint(desk), complete.endpoint(desk, relaying.most_output)
     return [
         Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
         Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
+        Route("POST", completions.PATH, Idempotent(texts, once, OPENAI_COMPLETIONS)),
+        Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
         *_forwarded(desk, once, count_tokens.CountTokens(desk, counting), listed),

@@ -1,7 +1,6 @@
 """One gateway worker: an event loop, a server on the shared socket, and an orderly end."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -18,9 +17,9 @@ from meterway.edge.http import Handler
 from meterway.edge.limits import Limits
 from meterway.kit import metrics
 from meterway.kit.tasks import Tasks
+from meterway.processes.child import settle_memory
 
 _TICK = 1.0
-_YOUNG, _MIDDLE, _OLD = 10_000, 20, 100
 _STATM = Path("/proc/self/statm")
 
 
@@ -77,7 +76,7 @@ async def _serve(build: Build, listening: socket.socket, limits: Limits, grace: 
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     ticking = tasks.spawn(_every_second(tick), name="worker.tick")
-    _settle_memory()
+    settle_memory()
     try:
         await server.serve([listening])
     finally:
@@ -111,17 +110,6 @@ def _config(served: Served, limits: Limits, grace: float) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=max(round(grace), 1),
     )
-
-
-def _settle_memory() -> None:
-    """Leave what is there after the start to no collection again, and collect less often.
-
-    A worker's long-lived objects number a few hundred thousand; walking them at each full
-    collection would stop every stream for tens of milliseconds. Requests make few cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
 
 
 def _resident() -> int:

@@ -10,7 +10,7 @@ Counts: TypeAlias = Sequence[int]
 """A usage as bare counts, in the order of its classes; zeros at the end may be left out."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens per class; a token is counted in exactly one of them, and none is negative.
 
     `input` excludes cache, audio and images; `output` excludes reasoning and audio.

@@ -18,6 +18,7 @@ from meterway.protocols.chat.codec import (
     StreamReader,
     UpstreamCodec,
 )
+from meterway.protocols.chat.wording import words_of
 from meterway.protocols.usage import Usage
 
 
@@ -111,5 +112,25 @@ def whole_reply(call: Call, upstream: UpstreamCodec, body: bytes, alias: str | N
     if alias is not None:
         reply = msgspec.structs.replace(reply, model=alias)
     return Seen(
-        body=call.codec.encode_reply(reply), usage=reply.usage, service_tier=reply.service_tier
+        body=call.codec.encode_reply(reply),
+        written=_written(reply) if reply.usage is None else None,
+        usage=reply.usage,
+        service_tier=reply.service_tier,
     )
+
+
+def _written(reply: neutral.Reply) -> int:
+    """Return how many bytes of a reply the model wrote: clients may be told more, or less."""
+    return sum(_size_of(part) for choice in reply.choices for part in choice.parts)
+
+
+def _size_of(part: neutral.AssistantPart) -> int:
+    match part:
+        case neutral.Text():
+            return _size(words_of(part.text))
+        case neutral.Thinking() | neutral.Refusal():
+            return _size(part.text)
+        case neutral.ToolCall():
+            return _size(part.arguments)
+        case _:
+            return 0

@@ -7,7 +7,7 @@ a channel's credentials in turn. Channels that list no models serve whatever the
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
@@ -15,7 +15,7 @@ import msgspec
 
 from meterway.catalog.service import Catalog
 from meterway.kit.errors import ForbiddenError, NotFoundError, UnavailableError
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import FAMILIES, Dialect
 from meterway.routing.health import Health
 from meterway.upstreams.types import Channel, Route
 
@@ -106,7 +106,7 @@ class Router:
     def candidates(self, model: str, dialect: Dialect) -> list[Route]:
         """Return the routes for `model`, best first, never empty.
 
-        A route speaks the caller's `dialect` where its provider does. Raises
+        A route speaks the caller's `dialect`, or one of its family, where its provider does. Raises
         `ModelNotFoundError`, or `AllCoolingError` with `retry_after` in seconds.
         """
         only = self._only.get((model, dialect))
@@ -247,12 +247,19 @@ class Router:
 
     def _over_credentials(self, target: _Target, dialect: Dialect) -> Iterator[Route]:
         channel = target.channel
-        speaks = channel.provider.speaks
-        chosen = dialect if dialect in speaks else next(iter(speaks))
+        chosen = _nearest(dialect, channel.provider.speaks)
         keys = channel.credentials or (None,)
         first = self._turn % len(keys)
         for credential in (*keys[first:], *keys[:first]):
             yield Route(channel=channel, credential=credential, model=target.model, dialect=chosen)
+
+
+def _nearest(dialect: Dialect, speaks: Mapping[Dialect, str]) -> Dialect:
+    """Return what to speak to a client of `dialect`: its own, one of its family, or the first."""
+    if dialect in speaks:
+        return dialect
+    akin = (one for one in speaks if FAMILIES[one] is FAMILIES[dialect])
+    return next(akin, next(iter(speaks)))
 
 
 def _listed(channel: Channel) -> Iterator[str]:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from meterway.ledger.books.types import Account, Kind, Pots
 from meterway.ledger.charges import legs
 from meterway.ledger.charges.legs import Borne, Legs
-from meterway.ledger.charges.types import Funding, KeyUse
-from tests.factories.charges import AT, new_record
+from meterway.ledger.charges.types import Funding
+from tests.factories.charges import new_record
 
 _records = st.lists(
     st.builds(
@@ -105,9 +105,3 @@ def test_pots_that_cover_a_batch_stay_above_nothing(records, pots):
 
     assert enough.free + moved.get(Account(Kind.FREE, 1), 0) >= 0
     assert enough.paid + moved.get(Account(Kind.PAID, 1), 0) >= 0
-
-
-def test_keys_count_calls_fees_and_the_last_moment():
-    records = [new_record(at=AT + 5, price=3), new_record(price=4), new_record(price=1, key_id=71)]
-
-    assert legs.key_use(records) == {70: KeyUse(2, 7, AT + 5), 71: KeyUse(1, 1, AT)}

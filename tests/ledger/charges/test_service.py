@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from meterway.db.engine import reading, transaction
 from meterway.kit.ids import first_id
@@ -90,6 +91,17 @@ async def test_call_is_unposted_once(engine):
         found = await charges.unposted(connection, [new, posted, new])
 
     assert found == [new]
+
+
+async def test_call_with_a_charge_is_refused_with_its_batch(engine):
+    record, other = new_record(), new_record()
+    await _post(engine, record)
+
+    with pytest.raises(IntegrityError):
+        async with transaction(engine) as tx:
+            await charges.post(tx, charges.Names(), 2, [other, record], {})
+
+    assert await _page(engine) == [record.call_id]
 
 
 async def test_free_money_is_told_apart(engine):

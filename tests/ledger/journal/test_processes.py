@@ -40,7 +40,7 @@ def writer(tmp_path):
 
 def _numbers(reader):
     found = []
-    for record, _ in reader.read(10**6):
+    for record in reader.read(10**6):
         number = int(record.split()[0])
         assert record == b"%d " % number * (1 + number % 40)
         found.append(number)

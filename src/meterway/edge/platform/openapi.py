@@ -13,6 +13,7 @@ _FOLDER = files("meterway.edge.platform") / "description"
 _FRAGMENTS = (
     "chat.json",
     "messages.json",
+    "legacy.json",
     "models.json",
     "forwarding.json",
     "keys.json",

@@ -73,10 +73,8 @@ async def pots(
     between them asks for it, before moving any account.
     """
     users = sorted(set(user_ids))
-    held = await store.of_users(connection, users, (Kind.FREE, Kind.PAID), lock=lock)
-    held += await store.of_users(connection, users, (Kind.DUE,), lock=False)
     facts: dict[int, dict[str, Nanos]] = {user_id: {} for user_id in users}
-    for account, balance in held:
+    for account, balance in await store.of_users(connection, users, lock=lock):
         facts[account.owner][account.kind.value] = balance
     return {user_id: Pots(**found) for user_id, found in facts.items()}
 

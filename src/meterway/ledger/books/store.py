@@ -1,13 +1,14 @@
 """The SQL of the books."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Row, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis, to_seconds
+from meterway.db.rows import Among, change, fetch_among
 from meterway.kit.money import Nanos
 from meterway.ledger.books.tables import book_accounts, entries, postings
 from meterway.ledger.books.types import Account, Entry, Kind
@@ -20,6 +21,10 @@ _MOVE = text(
     "VALUES (:kind, :owner, :name, :amount) ON CONFLICT (kind, owner, name) "
     "DO UPDATE SET balance = book_accounts.balance + excluded.balance"
 )
+_OF_USERS = "SELECT kind, owner, balance FROM book_accounts WHERE name = '' AND owner {among} "
+_POTS = Among(_OF_USERS + "AND kind IN ('free', 'paid', 'due')")
+_TO_SPLIT = Among(_OF_USERS + "AND kind IN ('free', 'paid')", "ORDER BY kind, owner", lock=True)
+_DUE = Among(_OF_USERS + "AND kind = 'due'")
 _OFF_ENTRIES = text(
     "SELECT e.id FROM entries e LEFT JOIN postings p ON p.entry_id = e.id "
     "GROUP BY e.id HAVING COUNT(p.amount) = 0 OR SUM(p.amount) <> 0 ORDER BY e.id LIMIT :most"
@@ -70,8 +75,7 @@ async def move(tx: AsyncConnection, deltas: Sequence[tuple[Account, Nanos]]) -> 
         {"kind": kind.value, "owner": owner, "name": name, "amount": amount}
         for (kind, owner, name), amount in deltas
     ]
-    if rows:
-        await tx.execute(_MOVE, rows)
+    await change(tx, _MOVE, rows)
 
 
 async def accounts(
@@ -87,24 +91,16 @@ async def accounts(
 
 
 async def of_users(
-    connection: AsyncConnection, user_ids: Sequence[int], kinds: Iterable[Kind], *, lock: bool
+    connection: AsyncConnection, user_ids: Collection[int], *, lock: bool
 ) -> list[tuple[Account, Nanos]]:
-    """Return users' unnamed accounts of some kinds; `lock` keeps others from moving them."""
-    found: list[tuple[Account, Nanos]] = []
-    for start in range(0, len(user_ids), _AT_ONCE):
-        query = (
-            select(book_accounts)
-            .where(
-                book_accounts.c.kind.in_([kind.value for kind in kinds]),
-                book_accounts.c.owner.in_(user_ids[start : start + _AT_ONCE]),
-                book_accounts.c.name == "",
-            )
-            .order_by(book_accounts.c.kind, book_accounts.c.owner)
-        )
-        if lock:
-            query = query.with_for_update()
-        found += [(_account(row), row.balance) for row in await connection.execute(query)]
-    return found
+    """Return users' unnamed accounts; `lock` keeps others from moving the free and paid ones."""
+    locks = lock and connection.dialect.name == "postgresql"
+    queries = (_TO_SPLIT, _DUE) if locks else (_POTS,)
+    return [
+        (Account(Kind(kind), owner), balance)
+        for query in queries
+        for kind, owner, balance in await fetch_among(connection, query, user_ids)
+    ]
 
 
 async def add(tx: AsyncConnection, entry: Entry, amounts: Mapping[int, Nanos]) -> int:

@@ -351,6 +351,7 @@ async def _lower(
     tx: AsyncConnection, journal_id: int, amounts: Mapping[int, Nanos], turn: int | None
 ) -> None:
     held = await store.leases_of(tx, journal_id, list(amounts), lock=True)
+    emptied: list[int] = []
     for budget_id, amount in amounts.items():
         remaining = held.get(budget_id, (0, 0))[0]
         if not 0 <= amount <= remaining:
@@ -358,8 +359,10 @@ async def _lower(
                 f"The lease of budget {budget_id} by journal {journal_id} holds {remaining} "
                 f"nano-dollars, and {amount} are to be taken; run `meterway doctor`."
             )
-    if amounts:
-        await store.lower_leases(tx, journal_id, amounts, turn)
+        if amount == remaining:
+            emptied.append(budget_id)
+    await store.lower_leases(tx, journal_id, amounts, turn)
+    await store.forget_leases(tx, journal_id, emptied)
 
 
 async def reclaim(tx: AsyncConnection, journal_id: int) -> Nanos:

@@ -1,11 +1,12 @@
 """The SQL of budgets and leases."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db.rows import Among, change, fetch, fetch_among
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.tables import budgets, leases
 from meterway.ledger.budgets.types import Budget, Refundable
@@ -36,6 +37,16 @@ _LOWER = text(
 _FORGET = text(
     "DELETE FROM leases WHERE budget_id = :id AND journal_id = :journal_id AND remaining = 0"
 )
+_LEASES = text(
+    "SELECT budget_id, remaining, turn FROM leases WHERE journal_id = :journal_id "
+    "ORDER BY budget_id"
+)
+_OF_LEASES = (
+    "SELECT budget_id, remaining, turn FROM leases "
+    "WHERE journal_id = :journal_id AND budget_id {among}"
+)
+_SOME_LEASES = Among(_OF_LEASES)
+_LEASES_LOCKED = Among(_OF_LEASES, "ORDER BY budget_id", lock=True)
 _END = text("DELETE FROM leases WHERE journal_id = :journal_id RETURNING budget_id, remaining")
 _WAIT = text("SELECT id FROM journals WHERE id = :journal_id FOR UPDATE")
 _OFF_BUDGETS = text(
@@ -131,11 +142,15 @@ async def add_leases(
 async def lower_leases(
     tx: AsyncConnection, journal_id: int, amounts: Mapping[int, Nanos], turn: int | None
 ) -> None:
-    """Take from leases and forget those that are empty; no `turn` leaves the one there is."""
+    """Take from leases; no `turn` leaves the one there is."""
     marks = {"journal_id": journal_id, "turn": turn}
-    rows = _rows(amounts)
-    await tx.execute(_LOWER, [{**row, **marks} for row in rows])
-    await tx.execute(_FORGET, [{"id": row["id"], "journal_id": journal_id} for row in rows])
+    await change(tx, _LOWER, [{**row, **marks} for row in _rows(amounts)])
+
+
+async def forget_leases(tx: AsyncConnection, journal_id: int, budget_ids: Iterable[int]) -> None:
+    """Forget those leases that are empty."""
+    rows = [{"id": budget_id, "journal_id": journal_id} for budget_id in sorted(budget_ids)]
+    await change(tx, _FORGET, rows)
 
 
 async def leases_of(
@@ -146,19 +161,13 @@ async def leases_of(
     lock: bool = False,
 ) -> dict[int, tuple[Nanos, int]]:
     """Return `remaining` and `turn` of a journal's leases, all or of some budgets."""
-    query = select(leases).where(leases.c.journal_id == journal_id).order_by(leases.c.budget_id)
-    if lock:
-        query = query.with_for_update()
-    queries = (
-        [query]
-        if budget_ids is None
-        else [query.where(leases.c.budget_id.in_(some)) for some in _pieces(budget_ids)]
-    )
-    return {
-        row.budget_id: (row.remaining, row.turn)
-        for one in queries
-        for row in await connection.execute(one)
-    }
+    mine = {"journal_id": journal_id}
+    if budget_ids is None:
+        rows = await fetch(connection, _LEASES, mine)
+    else:
+        query = _LEASES_LOCKED if lock else _SOME_LEASES
+        rows = await fetch_among(connection, query, budget_ids, **mine)
+    return {budget_id: (remaining, turn) for budget_id, remaining, turn in rows}
 
 
 async def wait_for_changes(tx: AsyncConnection, journal_id: int) -> None:

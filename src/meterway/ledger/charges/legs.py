@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from meterway.kit.ids import moment
 from meterway.kit.money import Nanos
 from meterway.ledger.books.types import Account, Kind, Pots
-from meterway.ledger.charges.types import Funding, KeyUse, Record
+from meterway.ledger.charges.types import Funding, Record
 
 
 class Legs(NamedTuple):
@@ -20,43 +19,47 @@ class Legs(NamedTuple):
     overrun: Nanos
 
 
+Split: TypeAlias = tuple[Nanos, Nanos, Nanos, Nanos, Nanos]
+"""`Legs` without their names, which cost more than the rest of a call's split."""
+
+
 class Borne(NamedTuple):
-    """What the books need to know of a call."""
+    """What the books need to know of a call, or of calls that differ in amounts alone."""
 
     user_id: int
     channel_id: int
     billing: str
     price: Nanos
     cost: Nanos
-    legs: Legs
+    legs: Split
 
 
-def split(records: Iterable[Record], pots: Mapping[int, Pots]) -> list[Legs]:
+def split(records: Iterable[Record], pots: Mapping[int, Pots]) -> list[Split]:
     """Return the legs of each call, in their order.
 
     What leases covered comes from the owner: of a wallet the free money first, as far as `pots`
     has any, then the paid. The rest is the house's.
     """
-    free = {user_id: max(0, one.free) for user_id, one in pots.items()}
+    free = {user_id: one.free for user_id, one in pots.items() if one.free > 0}
     return [_legs(record, free) for record in records]
 
 
-def _legs(record: Record, free: dict[int, Nanos]) -> Legs:
+def _legs(record: Record, free: dict[int, Nanos]) -> Split:
     overrun, price = record.overrun, record.price
     covered = price - overrun
     match record.funding:
         case Funding.WALLET:
-            granted = min(free.get(record.user_id, 0), covered)
-            if granted > 0:
-                free[record.user_id] -= granted
-                return Legs(granted, covered - granted, 0, 0, overrun)
-            return Legs(0, covered, 0, 0, overrun)
+            if (left := free.get(record.user_id)) is None:
+                return (0, covered, 0, 0, overrun)
+            granted = min(left, covered)
+            free[record.user_id] = left - granted
+            return (granted, covered - granted, 0, 0, overrun)
         case Funding.CREDIT:
-            return Legs(0, 0, covered, 0, overrun)
+            return (0, 0, covered, 0, overrun)
         case Funding.DUE:
-            return Legs(0, 0, 0, covered, overrun)
+            return (0, 0, 0, covered, overrun)
         case Funding.HOUSE:
-            return Legs(0, 0, 0, 0, price)
+            return (0, 0, 0, 0, price)
 
 
 def deltas(calls: Iterable[Borne]) -> dict[Account, Nanos]:
@@ -64,31 +67,21 @@ def deltas(calls: Iterable[Borne]) -> dict[Account, Nanos]:
     pots: dict[tuple[Kind, int, str], Nanos] = defaultdict(int)
     costs: dict[int, Nanos] = defaultdict(int)
     overrun = revenue = 0
-    for user, channel, billing, price, cost, leg in calls:
+    for user, channel, billing, price, cost, (free, paid, credit, due, late) in calls:
         revenue += price
-        overrun += leg.overrun
+        overrun += late
         costs[channel] += cost
-        if leg.free:
-            pots[Kind.FREE, user, ""] -= leg.free
-        if leg.paid:
-            pots[Kind.PAID, user, ""] -= leg.paid
-        if leg.due:
-            pots[Kind.DUE, user, ""] -= leg.due
-        if leg.credit:
-            pots[Kind.CREDIT, user, billing] -= leg.credit
+        if free:
+            pots[Kind.FREE, user, ""] -= free
+        if paid:
+            pots[Kind.PAID, user, ""] -= paid
+        if due:
+            pots[Kind.DUE, user, ""] -= due
+        if credit:
+            pots[Kind.CREDIT, user, billing] -= credit
     moved = {Account(*key): amount for key, amount in pots.items()}
     for channel, cost in costs.items():
         moved[Account(Kind.COST, channel)] = -cost
         moved[Account(Kind.PROVIDER, channel)] = cost
     moved |= {Account(Kind.OVERRUN): -overrun, Account(Kind.REVENUE): revenue}
     return {account: amount for account, amount in moved.items() if amount}
-
-
-def key_use(records: Iterable[Record]) -> dict[int, KeyUse]:
-    """Return what the calls add to the counters of their keys."""
-    found: dict[int, KeyUse] = {}
-    for record in records:
-        calls, fee, last_at = found.get(record.key_id, (0, 0, 0.0))
-        at = max(last_at, moment(record.call_id))
-        found[record.key_id] = KeyUse(calls + 1, fee + record.price, at)
-    return found

@@ -7,7 +7,7 @@ than they are; `usage` is the classes in their order, cut in the same way; texts
 names. 0 stands for none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,6 +24,7 @@ _ESTIMATED: Final = 2
 _MICROS: Final = 1_000_000
 _LONGEST_NAME: Final = 255
 _ATTEMPT: Final = 4
+_NOTHING: Final[list[int]] = []
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -35,36 +36,43 @@ def kept(text: str) -> str:
 
 def pack(call_id: int, receipt: Receipt, billing: str, named: Callable[[str], int]) -> bytes:
     """Encode a receipt and the call's billing channel; `named` gives a text's number."""
-    estimated = receipt.usage_source is UsageSource.ESTIMATED
+    usage, multipliers, first_byte = astuple(receipt.usage), receipt.multipliers, receipt.first_byte
+    service, policy, error = receipt.service, receipt.policy, receipt.error
     values = [
         _FORMAT,
         receipt.price_id,
-        _STREAM * receipt.stream + _ESTIMATED * estimated,
+        _STREAM * receipt.stream + _ESTIMATED * (receipt.usage_source is UsageSource.ESTIMATED),
         named(receipt.dialect),
         named(receipt.outcome),
         receipt.hold,
         round((receipt.began - moment(call_id)) * _MICROS),
         round(receipt.seconds * _MICROS),
-        _cut(list(astuple(receipt.usage))),
-        0 if receipt.first_byte is None else round(receipt.first_byte * _MICROS) + 1,
+        usage if usage[-1] else _cut(list(usage)),
+        0 if first_byte is None else round(first_byte * _MICROS) + 1,
         named(billing) if billing else 0,
-        [part for kind, ppm in receipt.multipliers.items() for part in (named(kind), ppm)],
-        named(receipt.service) if receipt.service else 0,
-        named(receipt.policy) if receipt.policy else 0,
-        named(receipt.error) if receipt.error else 0,
-        [_attempt(attempt, named) for attempt in receipt.attempts],
+        [part for kind, ppm in multipliers.items() for part in (named(kind), ppm)]
+        if multipliers
+        else _NOTHING,
+        named(service) if service else 0,
+        named(policy) if policy else 0,
+        named(error) if error else 0,
+        _attempts(receipt.attempts, named),
     ]
-    return _encode(_cut(values))
+    return _encode(values if values[-1] else _cut(values))
 
 
-def _attempt(attempt: AttemptCost, named: Callable[[str], int]) -> list[int]:
-    error = named(attempt.error) if attempt.error else 0
-    return _cut([named(attempt.channel), attempt.status or 0, error, attempt.cost])
+def _attempts(attempts: Iterable[AttemptCost], named: Callable[[str], int]) -> list[list[int]]:
+    told: list[list[int]] = []
+    for one in attempts:
+        error, cost = one.error, one.cost
+        values = [named(one.channel), one.status or 0, named(error) if error else 0, cost]
+        told.append(values if cost else _cut(values))
+    return told
 
 
 def _cut(values: list[Any]) -> list[Any]:
     while values and not values[-1]:
-        del values[-1]
+        values.pop()
     return values
 
 

@@ -10,7 +10,7 @@ from meterway.db.rows import Values
 from meterway.kit.ids import day, first_id
 from meterway.ledger.books import service as books
 from meterway.ledger.books.types import Account, Entry, Pots
-from meterway.ledger.charges import legs, receipts, store
+from meterway.ledger.charges import batches, legs, receipts, store
 from meterway.ledger.charges.tables import charges, usage_days
 from meterway.ledger.charges.types import By, Charge, Filters, Posted, Record, Sum
 from meterway.ledger.seals import service as seals
@@ -57,13 +57,19 @@ class Names(dict[str, int]):
         return True
 
 
-async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
-    """Return the records without charges, each call once, in their order."""
+def distinct(records: Iterable[Record]) -> list[Record]:
+    """Return the records in their order, each call once."""
     first: dict[int, Record] = {}
     for record in records:
         first.setdefault(record.call_id, record)
-    known = await store.known(tx, first.keys()) if first else set()
-    return [record for call_id, record in first.items() if call_id not in known]
+    return list(first.values())
+
+
+async def unposted(tx: AsyncConnection, records: Iterable[Record]) -> list[Record]:
+    """Return the records without charges, each call once, in their order."""
+    found = distinct(records)
+    known = await store.known(tx, {record.call_id for record in found})
+    return [record for record in found if record.call_id not in known]
 
 
 async def post(
@@ -76,54 +82,18 @@ async def post(
     """Insert the charges of calls that have none, and add them to the sums by day.
 
     `pots` is what the calls' users have now. The books, leases and keys are the caller's to move,
-    in the same transaction.
+    in the same transaction. Raises SQLAlchemy's `IntegrityError` where a call has a charge.
     """
     split = legs.split(records, pots)
-    rows = _rows(records, split, batch, names)
+    rows = batches.rows(records, split, batch, names.__getitem__)
     while await names.learn(tx):
-        rows = _rows(records, split, batch, names)
+        rows = batches.rows(records, split, batch, names.__getitem__)
+    sums = batches.added_up(records, rows)
     if rows:
         await store.add(tx, rows)
-        await store.add_to_days(tx, _by_day(rows, records))
-    borne = (
-        legs.Borne(one.user_id, one.channel_id, one.billing, one.price, one.cost, leg)
-        for one, leg in zip(records, split, strict=True)
-    )
-    return Posted(len(rows), seals.digest(sorted(rows)), legs.deltas(borne), legs.key_use(records))
-
-
-def _rows(
-    records: Iterable[Record], split: Iterable[legs.Legs], batch: int, names: Names
-) -> list[Values]:
-    named = names.__getitem__
-    return [
-        (
-            one.call_id,
-            one.user_id,
-            one.key_id,
-            named(one.model),
-            one.channel_id,
-            batch,
-            one.price,
-            *leg,
-            one.cost,
-            receipts.pack(one.call_id, one.receipt, one.billing, named),
-        )
-        for one, leg in zip(records, split, strict=True)
-    ]
-
-
-def _by_day(rows: Iterable[Values], records: Iterable[Record]) -> list[Values]:
-    """Add the calls up by user, day, key and model."""
-    found: dict[tuple[int, int, int, int], list[int]] = {}
-    for row, record in zip(rows, records, strict=True):
-        usage = record.receipt.usage
-        sums = found.setdefault((row[1], day(row[0]), row[2], row[3]), [0, 0, 0, 0])
-        sums[0] += 1
-        sums[1] += usage.total_input
-        sums[2] += usage.total_output
-        sums[3] += record.price
-    return [(*of, *sums) for of, sums in sorted(found.items())]
+        await store.add_to_days(tx, [one.usage_day() for one in sums])
+    deltas = legs.deltas(one.borne() for one in sums)
+    return Posted(len(rows), seals.digest(sorted(rows)), deltas, batches.key_use(sums))
 
 
 async def receipt(connection: AsyncConnection, user_id: int, call_id: int) -> Charge | None:

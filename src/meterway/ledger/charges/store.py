@@ -3,11 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterway.db.rows import Values, fetch
+from meterway.db.rows import Among, Values, fetch, fetch_among, insert
 from meterway.ledger.charges.tables import charges, names, usage_days
 
 _COLUMNS: Final = tuple(charges.c.keys())
@@ -17,8 +16,10 @@ _SCAN = text(
     f"SELECT {', '.join(_COLUMNS)} FROM charges "  # noqa: S608 - our own names
     "WHERE call_id > :after ORDER BY call_id LIMIT :most"
 )
-_KNOWN = text("SELECT call_id FROM charges WHERE call_id IN (SELECT value FROM json_each(:ids))")
-_KNOWN_BY_ARRAY = text("SELECT call_id FROM charges WHERE call_id = ANY(CAST(:ids AS BIGINT[]))")
+_KNOWN = Among("SELECT call_id FROM charges WHERE call_id {among}")
+_ADDING: Final = f"ON CONFLICT ({', '.join(_DAYS[:4])}) DO UPDATE SET " + ", ".join(
+    f"{name} = usage_days.{name} + excluded.{name}" for name in _DAYS[4:]
+)
 _ADD_NAME = text("INSERT INTO names (text) VALUES (:text) ON CONFLICT DO NOTHING")
 
 
@@ -41,31 +42,17 @@ async def name_texts(connection: AsyncConnection, ids: Collection[int]) -> dict[
 
 async def known(connection: AsyncConnection, call_ids: Collection[int]) -> set[int]:
     """Return those of the calls that are charged."""
-    if connection.dialect.name == "sqlite":
-        among = {"ids": msgspec.json.encode(list(call_ids)).decode()}
-        return {row[0] for row in await fetch(connection, _KNOWN, among)}
-    found = await connection.execute(_KNOWN_BY_ARRAY, {"ids": list(call_ids)})
-    return set(found.scalars())
+    return {row[0] for row in await fetch_among(connection, _KNOWN, call_ids)}
 
 
 async def add(tx: AsyncConnection, rows: Sequence[Values]) -> None:
-    """Insert charges."""
-    await tx.exec_driver_sql(_inserting(tx, "charges", _COLUMNS), list(rows))
+    """Insert charges. Raises SQLAlchemy's `IntegrityError` where a call has one."""
+    await insert(tx, "charges", _COLUMNS, rows)
 
 
 async def add_to_days(tx: AsyncConnection, rows: Sequence[Values]) -> None:
     """Add to the sums by day; a row has the columns of `usage_days`."""
-    added = ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in _DAYS[4:])
-    key = ", ".join(_DAYS[:4])
-    statement = f"{_inserting(tx, 'usage_days', _DAYS)} ON CONFLICT ({key}) DO UPDATE SET {added}"
-    await tx.exec_driver_sql(statement, list(rows))
-
-
-def _inserting(tx: AsyncConnection, table: str, columns: Sequence[str]) -> str:
-    """Return an INSERT in the driver's own words: the compiled one costs twice the time."""
-    numbered = tx.dialect.paramstyle == "numeric_dollar"
-    marks = ", ".join(f"${i}" if numbered else "?" for i in range(1, len(columns) + 1))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
+    await insert(tx, "usage_days", _DAYS, rows, _ADDING)
 
 
 async def some(

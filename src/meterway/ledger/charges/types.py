@@ -19,7 +19,7 @@ class Funding(StrEnum):
     HOUSE = "house"  # nobody: a price of nothing
 
 
-class AttemptCost(msgspec.Struct, frozen=True, array_like=True):
+class AttemptCost(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One attempt as the receipt tells it; `error` is a code, `cost` what it cost us."""
 
     channel: str
@@ -36,7 +36,7 @@ class Terms(NamedTuple):
     service: str | None
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """How a price came about, in enough detail to compute it again. Times in seconds.
 
     `price_id` is the row of the price book, `tariff_model` the model it prices; `multipliers` are
@@ -67,7 +67,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return Terms(self.price_id, tuple(self.multipliers.values()), self.service)
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What the journal keeps of one ended call, before its last byte leaves.
 
     `takes` are (budget id, amount) by lease; the amounts are those the leases covered.

@@ -34,12 +34,12 @@ class JournalReader:
         """Say whether the journal was taken over: nobody writes it any more."""
         return self._lock is not None
 
-    def read(self, limit: int) -> list[tuple[bytes, Cursor]]:
-        """Return at most `limit` records, each with the cursor behind it, and move behind them.
+    def read(self, limit: int) -> list[bytes]:
+        """Return at most `limit` records, and move behind them.
 
         Raises `OSError` where the disk fails.
         """
-        found: list[tuple[bytes, Cursor]] = []
+        found: list[bytes] = []
         while len(found) < limit:
             before = self.cursor
             self._parse(self._block(), limit, found)
@@ -102,20 +102,23 @@ class JournalReader:
             else:
                 os.close(file)
 
-    def _parse(self, block: bytes, limit: int, found: list[tuple[bytes, Cursor]]) -> None:
+    def _parse(self, block: bytes, limit: int, found: list[bytes]) -> None:
         """Take whole records off a block, at most up to the end of a segment."""
         segment, start = self.cursor
-        at = 0
-        while len(found) < limit and at + HEADER.size <= len(block):
-            length, crc = HEADER.unpack_from(block, at)
-            at += HEADER.size
+        header, unpack = HEADER.size, HEADER.unpack_from
+        at, last = 0, len(block) - header
+        for _ in range(limit - len(found)):
+            if at > last:
+                break
+            length, crc = unpack(block, at)
+            begin = at + header
             if not 0 < length <= MAX_RECORD:
-                if block[at - HEADER.size : at] == END_MARK:
-                    self.cursor = Cursor(segment + 1, START)
-                return
-            record = block[at : at + length]
-            if len(record) != length or crc32(record, length) != crc:
-                return
-            at += length
-            self.cursor = Cursor(segment, start + at)
-            found.append((record, self.cursor))
+                if block[at:begin] == END_MARK:
+                    segment, start, at = segment + 1, START, 0
+                break
+            record = block[begin : begin + length]
+            if crc32(record, length) != crc or len(record) != length:
+                break
+            at = begin + length
+            found.append(record)
+        self.cursor = Cursor(segment, start + at)

@@ -46,14 +46,18 @@ def _name_place(file: Path) -> None:
 def look(folder: Path) -> Place:
     """Return what lies in a folder of journals; one that was never used has no name."""
     file = folder / _PLACE
+    return Place(file.read_text(encoding="ascii") if file.exists() else None, present(folder))
+
+
+def present(folder: Path) -> frozenset[str]:
+    """Return the names of the journals in a folder; none where there is no folder (yet)."""
     try:
         with os.scandir(folder) as found:
-            names = frozenset(
-                one.name for one in found if one.is_dir() and not one.name.startswith(".")
+            return frozenset(
+                one.name for one in found if not one.name.startswith(".") and one.is_dir()
             )
     except FileNotFoundError:
-        return Place(None, frozenset())
-    return Place(file.read_text(encoding="ascii") if file.exists() else None, names)
+        return frozenset()
 
 
 async def register(tx: AsyncConnection, name: str, place: str, at: float) -> int:

@@ -1,11 +1,17 @@
 """The SQL of journals."""
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis
+from meterway.db.rows import change
 from meterway.ledger.journal.tables import journals
 from meterway.ledger.journal.types import Cursor, Registered
+
+_MOVE = text(
+    "UPDATE journals SET segment = :segment, position = :position WHERE id = :id "
+    "AND segment = :from_segment AND position = :from_position AND closed_at IS NULL"
+)
 
 
 async def add(tx: AsyncConnection, name: str, place: str, cursor: Cursor, at: float) -> int:
@@ -37,17 +43,14 @@ async def unclosed(connection: AsyncConnection) -> list[Registered]:
 
 async def move(tx: AsyncConnection, journal_id: int, before: Cursor, after: Cursor) -> bool:
     """Change an open journal's position; False where it was not where it was thought to be."""
-    query = (
-        update(journals)
-        .where(
-            journals.c.id == journal_id,
-            journals.c.segment == before.segment,
-            journals.c.position == before.position,
-            journals.c.closed_at.is_(None),
-        )
-        .values(segment=after.segment, position=after.position)
-    )
-    return (await tx.execute(query)).rowcount == 1
+    row = {
+        "id": journal_id,
+        "segment": after.segment,
+        "position": after.position,
+        "from_segment": before.segment,
+        "from_position": before.position,
+    }
+    return await change(tx, _MOVE, [row]) == 1
 
 
 async def close(tx: AsyncConnection, journal_id: int, at: float) -> bool:

@@ -1,15 +1,17 @@
 """The SQL of seals, and of the entries they cover."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from msgspec.structs import astuple
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterway.db.rows import Values, fetch
+from meterway.db.rows import Values, fetch, insert
 from meterway.ledger.seals.tables import seals
 from meterway.ledger.seals.types import Seal
 
+_COLUMNS = Seal.__struct_fields__
+_LAST = text(f"SELECT {', '.join(_COLUMNS)} FROM seals ORDER BY batch DESC LIMIT 1")  # noqa: S608 - our own names
 _LAST_ENTRY = text("SELECT COALESCE(MAX(id), 0) FROM entries")
 _UNNUMBERED = text("SELECT COUNT(*) FROM entries WHERE id < 1")
 _ENTRIES = text(
@@ -25,19 +27,13 @@ _POSTINGS = text(
 
 async def last(connection: AsyncConnection) -> Seal | None:
     """Return the newest seal."""
-    query = select(seals).order_by(seals.c.batch.desc()).limit(1)
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else Seal(*row)
+    rows = await fetch(connection, _LAST, {})
+    return Seal(*rows[0]) if rows else None
 
 
 async def add(tx: AsyncConnection, seal: Seal) -> None:
     """Insert a seal. Raises SQLAlchemy's `IntegrityError` where its number is used."""
-    await tx.execute(insert(seals).values(seal_values(seal)))
-
-
-def seal_values(seal: Seal) -> dict[str, Any]:
-    """Return a seal by column."""
-    return {column: getattr(seal, column) for column in seals.c.keys()}  # noqa: SIM118 - a collection of columns, no mapping
+    await insert(tx, "seals", _COLUMNS, [astuple(seal)])
 
 
 async def after(connection: AsyncConnection, batch: int, limit: int) -> list[Seal]:
@@ -74,7 +70,7 @@ async def charged(connection: AsyncConnection, beyond: int) -> int:
 
 async def last_entry(connection: AsyncConnection) -> int:
     """Return the largest number of an entry, 0 where there is none."""
-    found: int = (await connection.execute(_LAST_ENTRY)).scalar_one()
+    found: int = (await fetch(connection, _LAST_ENTRY, {}))[0][0]
     return found
 
 

@@ -39,18 +39,20 @@ class Encoded(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway reads in a whole reply that passes through: body to send on, usage, tier.
 
-    `failure` is set where a 200 carries an error object instead of a reply.
+    `failure` is set where a 200 carries an error object instead of a reply. `written` is how many
+    bytes of it the model wrote, where somebody counted.
     """
 
     body: bytes
+    written: int | None = None
     usage: Usage | None = None
     service_tier: str | None = None
     failure: neutral.Failed | None = None
 
     @property
     def output_bytes(self) -> int:
-        """The body's length, for an estimate where usage is missing."""
-        return len(self.body)
+        """What the model wrote, or the body's length, for an estimate where usage is missing."""
+        return len(self.body) if self.written is None else self.written
 
 
 class StreamDecoder(Protocol):

@@ -27,6 +27,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     the effort that comes nearest to none, None where nothing is known to turn thinking off.
     `thinking_text`: earlier reasoning goes back as `reasoning_content`; `thinking_details`: as
     `reasoning_details` with its signatures. Other servers refuse or ignore both.
+    `encrypted_thoughts`: a Responses request may ask for `reasoning.encrypted_content`.
     """
 
     completion_limit: bool = False
@@ -35,6 +36,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     no_thinking: str | None = None
     thinking_text: bool = False
     thinking_details: bool = False
+    encrypted_thoughts: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -49,6 +51,7 @@ def abilities_of(model: str) -> Abilities:
             refusals=True,
             effort=reasons,
             no_thinking=_least_effort(name) if reasons else None,
+            encrypted_thoughts=reasons,
         )
     routed_claude = bool(vendor) and "claude" in name
     return Abilities(

@@ -4,8 +4,8 @@ The rules the API enforces (https://platform.claude.com/docs/en/api/messages), a
 consecutive turns of one role are merged; tool results come first in their user turn; texts that
 are empty are left out, as the API refuses them. A system turn between others follows the run of
 user turns it stands in, where the model knows system turns; else it becomes a text of the user
-turn, inside `<system>` tags. Unsigned thinking cannot be replayed and is left out, named in
-`dropped`. A refusal is written as text. Tool call ids are made of `[a-zA-Z0-9_-]`.
+turn, inside `<system>` tags. Thinking that is unsigned, or signed by another vendor, cannot be replayed
+and is left out, named in `dropped`. A refusal is written as text. Tool call ids are made of `[a-zA-Z0-9_-]`.
 """
 
 import base64
@@ -19,6 +19,7 @@ from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_family import refused
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import unsupported
+from meterway.protocols.chat.envelopes import is_sealed
 from meterway.protocols.chat.wording import Wording, words_of
 
 Wire = dict[str, Any]
@@ -136,11 +137,14 @@ class _Turns:
             case neutral.Text() | neutral.Refusal():
                 return [_marked(_text(part.text), part)] if part.text else []
             case neutral.Thinking(text=text, signature=signature, path=path):
-                if signature is None:
+                if signature is None or is_sealed(signature):
                     self._dropped.append(path)
                     return []
                 return [{"type": "thinking", "thinking": text, "signature": signature}]
-            case neutral.RedactedThinking(data=data):
+            case neutral.RedactedThinking(data=data, path=path):
+                if is_sealed(data):
+                    self._dropped.append(path)
+                    return []
                 return [{"type": "redacted_thinking", "data": data}]
             case neutral.ToolCall():
                 return [_marked(self._tool_use(part), part)]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias, assert_never
 
 from meterway.protocols.chat import neutral, sources
+from meterway.protocols.chat.envelopes import is_sealed
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
 from meterway.protocols.chat.openai_models import Abilities
@@ -171,14 +172,21 @@ class MessageWriter:
     def _reasoning(self, turn: neutral.Message) -> Wire:
         thoughts = thoughts_of(turn.parts)
         if self._abilities.thinking_details:
-            items = [encode_detail(part, place) for place, part in enumerate(thoughts)]
-            return {"reasoning_details": items}
+            own = [part for part in thoughts if not _is_of_another(part)]
+            self._dropped += [part.path for part in thoughts if _is_of_another(part)]
+            items = [encode_detail(part, place) for place, part in enumerate(own)]
+            return {"reasoning_details": items} if items else {}
         texts = [part.text for part in thoughts if isinstance(part, neutral.Thinking)]
         sent = self._abilities.thinking_text and any(texts)
         self._dropped += [
             part.path for part in thoughts if not (sent and isinstance(part, neutral.Thinking))
         ]
         return {"reasoning_content": "".join(texts)} if sent else {}
+
+
+def _is_of_another(part: neutral.Thinking | neutral.RedactedThinking) -> bool:
+    """Whether a thought is signed by a vendor whose dialect is not this one."""
+    return is_sealed(part.signature if isinstance(part, neutral.Thinking) else part.data)
 
 
 _Unsaid: TypeAlias = (

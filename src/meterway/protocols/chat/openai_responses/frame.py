@@ -48,9 +48,9 @@ _Conversation: Any = str | RawObject | None
 class Frame(msgspec.Struct, kw_only=True):
     """The frame of one call's response, and the response itself once its end was told.
 
-    `id` is `resp_...`, `created_at` in seconds since the epoch. `echo` holds the top-level fields
-    the response object repeats, each as JSON. `wants_encrypted`: the client asked for
-    `reasoning.encrypted_content`.
+    `id` is `resp_...`, `created_at` in seconds since the epoch, `model` as asked for. `echo` holds
+    the top-level fields the response object repeats, each as JSON. `wants_encrypted`: the client
+    asked for `reasoning.encrypted_content`; `wants_logprobs`: for those of visible tokens.
 
     What the codec made with it sets, whole and streamed alike, once the response is completed,
     incomplete or failed: `final`, the whole response object as the client was told it; `output`,
@@ -60,12 +60,17 @@ class Frame(msgspec.Struct, kw_only=True):
 
     id: str
     created_at: int
+    model: str = ""
     echo: RawObject
     wants_encrypted: bool = False
     wants_logprobs: bool = False
     final: bytes | None = None
     output: bytes | None = None
     status: str | None = None
+
+    def begin(self) -> None:
+        """Forget what an earlier attempt told: another one begins."""
+        self.final = self.output = self.status = None
 
 
 def frame_of(body: RawObject, id_: str, created_at: int) -> Frame:
@@ -86,6 +91,7 @@ def frame_of(body: RawObject, id_: str, created_at: int) -> Frame:
     return Frame(
         id=id_,
         created_at=created_at,
+        model=optional(body, "model", str) or "",
         echo=echo,
         wants_encrypted=wire.ENCRYPTED in include,
         wants_logprobs=wire.LOGPROBS in include,

@@ -15,6 +15,7 @@ from meterway.protocols.chat.openai_family import decode_at
 from meterway.protocols.chat.openai_responses import wire
 
 REFERENCE = "item_reference"
+UNKNOWN_PREFIX = "item_"  # of ids given here to items of kinds whose vendor names its own
 _PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
@@ -86,7 +87,7 @@ def _named(item: msgspec.Raw) -> msgspec.Raw:
     head = head_of(item)
     if head.type is not None and head.id is not None:
         return item
-    prefix = _PREFIXES.get(head.kind, "item")
+    prefix = _PREFIXES.get(head.kind) or UNKNOWN_PREFIX.removesuffix("_")
     known = {"type": head.kind, "id": head.id or ids.object_id(prefix)}
     return json.raw({**_decode_object(item), **known})
 

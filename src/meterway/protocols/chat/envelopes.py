@@ -1,0 +1,53 @@
+"""What only one vendor can read, in an envelope that names the dialect it belongs to.
+
+A signature, redacted reasoning or an encrypted thought is worth something to its own vendor alone
+(ADR 0010, point 6). Where a client's dialect has one field for all of them, or the neutral form
+no word for whose it is, it travels as `mw1.` and base64url of `{"d": dialect, "k": kind, "v":
+value, "i": id}`. Kinds: `signature` of a thought in words, `redacted` thought, `call`: the
+signature of the tool call whose id is `i`; `item`: an item's `encrypted_content`, `i` its id.
+A text without the mark is the vendor's own, as it came.
+"""
+
+import base64
+import binascii
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from meterway.protocols.dialects import Dialect
+
+Kind: TypeAlias = Literal["signature", "redacted", "call", "item"]
+_MARK: Final = "mw1."
+
+
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One value, the dialect whose vendor can read it, and what it is."""
+
+    dialect: Dialect = msgspec.field(name="d")
+    kind: Kind = msgspec.field(name="k")
+    value: str = msgspec.field(name="v")
+    id: str = msgspec.field(name="i", default="")
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Envelope).decode
+
+
+def seal(envelope: Envelope) -> str:
+    """Return the envelope as text."""
+    return _MARK + base64.urlsafe_b64encode(_encode(envelope)).decode()
+
+
+def unseal(text: str) -> Envelope | None:
+    """Return the envelope that `text` is; None where it is a vendor's own, or a broken one."""
+    if not text.startswith(_MARK):
+        return None
+    try:
+        return _decode(base64.urlsafe_b64decode(text[len(_MARK) :]))
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        return None
+
+
+def is_sealed(text: str | None) -> bool:
+    """Whether `text` is an envelope: no vendor may be sent it as its own."""
+    return text is not None and text.startswith(_MARK)

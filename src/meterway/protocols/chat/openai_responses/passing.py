@@ -1,0 +1,153 @@
+"""Requests and replies that pass between a client and an upstream of this same dialect.
+
+The upstream is asked without state, and its response is told under the client's own frame: the ids
+and the state are the gateway's (ADR 0010). Encrypted reasoning is asked for in any case, so that it
+can be replayed, and shown to clients that asked for it.
+"""
+
+import msgspec
+
+from meterway.kit import json
+from meterway.kit.json import RawObject
+from meterway.protocols.chat.codec import Seen
+from meterway.protocols.chat.envelopes import is_sealed
+from meterway.protocols.chat.openai_errors import inner_error
+from meterway.protocols.chat.openai_family import decode_at, optional
+from meterway.protocols.chat.openai_models import abilities_of
+from meterway.protocols.chat.openai_responses import wire
+from meterway.protocols.chat.openai_responses.frame import Frame
+from meterway.protocols.chat.openai_responses.items import UNKNOWN_PREFIX, without_encrypted
+from meterway.protocols.chat.openai_responses.usage import decode_usage
+from meterway.protocols.errors import BadReplyError
+
+_STATE = ("previous_response_id", "conversation", "background", "background_options")
+_OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
+_FALSE = msgspec.Raw(b"false")
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(RawObject).decode
+
+
+class _Item(msgspec.Struct):
+    type: str | None = None
+    id: str | None = None
+    content: msgspec.Raw = wire.NULL
+    encrypted_content: str | None = None
+
+
+class Passing(msgspec.Struct):
+    """The fields of a response that the gateway reads."""
+
+    status: str | None = None
+    output: msgspec.Raw = wire.NULL
+    usage: wire.Usage | None = None
+    service_tier: str | None = None
+    error: msgspec.Raw = wire.NULL
+
+
+class _Loose(msgspec.Struct):
+    """A response whose figures cannot be read."""
+
+    output: msgspec.Raw = wire.NULL
+    error: msgspec.Raw = wire.NULL
+
+
+_decode_item = msgspec.json.Decoder(_Item).decode
+_decode_passing = msgspec.json.Decoder(Passing).decode
+_decode_loose = msgspec.json.Decoder(_Loose).decode
+
+
+def pass_request(body: RawObject, model: str) -> bytes:
+    """Return the client's own request for `model`, without state."""
+    sent = {name: raw for name, raw in body.items() if name not in _STATE}
+    sent["model"], sent["store"] = json.raw(model), _FALSE
+    if "input" in sent:
+        sent["input"] = _replayable(sent["input"])
+    if abilities_of(model).encrypted_thoughts:
+        include = optional(body, "include", list[str]) or []
+        if wire.ENCRYPTED not in include:
+            sent["include"] = json.raw([*include, wire.ENCRYPTED])
+    return json.encode(sent)
+
+
+def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
+    """Leave out of `input` what no upstream knows: ids of ours, thoughts of others.
+
+    Reasoning without anything its vendor could check is looked up by its id, and not found.
+    """
+    text = bytes(raw)
+    if not text.startswith(b"[") or not any(word in text for word in _LOOKED_AT):
+        return raw
+    items = decode_at(raw, list[msgspec.Raw], "input")
+    return json.raw([kept for item in items if (kept := _kept(item)) is not None])
+
+
+_LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
+
+
+def _kept(raw: msgspec.Raw) -> msgspec.Raw | None:
+    text = bytes(raw)
+    if not any(word in text for word in _LOOKED_AT):
+        return raw
+    item = decode_at(raw, _Item, "input")
+    if item.type == "reasoning":
+        encrypted = item.encrypted_content
+        if encrypted is None and bytes(item.content) in {b"null", b"[]"}:
+            return None
+        return None if is_sealed(encrypted) else raw
+    named_here = (item.type or "").endswith("call_output") or (item.id or "").startswith(
+        UNKNOWN_PREFIX
+    )
+    if item.id is None or not named_here:
+        return raw
+    fields = _decode_object(raw)
+    del fields["id"]
+    return json.raw(fields)
+
+
+def pass_reply(body: bytes, model: str | None, frame: Frame) -> Seen:
+    """Read a response that passes; usage of an unknown shape counts as none.
+
+    Raises `BadReplyError` where it is no response.
+    """
+    try:
+        seen = read(body)
+        if wire.given(seen.error) or seen.status == "failed":
+            return Seen(body=body, failure=inner_error(seen.error))
+        if not wire.given(seen.output):
+            raise BadReplyError("The upstream's reply is not a response: it has no output.")
+        told = framed(body, model, frame)
+        keep(frame, told, bytes(seen.output), seen.status)
+    except wire.UNREADABLE as error:
+        raise BadReplyError(f"The upstream's reply is not a response: {error}.") from None
+    return Seen(body=told, usage=decode_usage(seen.usage), service_tier=seen.service_tier)
+
+
+def read(body: bytes | msgspec.Raw) -> Passing:
+    """Read a response. Raises `msgspec.DecodeError`."""
+    try:
+        return _decode_passing(body)
+    except msgspec.ValidationError:
+        loose = _decode_loose(body)
+        return Passing(output=loose.output, error=loose.error)
+
+
+def framed(
+    body: bytes | msgspec.Raw, model: str | None, frame: Frame, output: bytes | None = None
+) -> bytes:
+    """Return a response under the client's frame; `output` replaces its items."""
+    top = {**frame.echo, **_decode_object(body)}
+    top["id"], top["created_at"] = json.raw(frame.id), json.raw(frame.created_at)
+    top |= {name: frame.echo[name] for name in _OURS if name in frame.echo}
+    if model is not None:
+        top["model"] = json.raw(model)
+    if output is not None:
+        top["output"] = msgspec.Raw(output)
+    items = top.get("output", wire.NULL)
+    if not frame.wants_encrypted and b'"encrypted_content"' in bytes(items):
+        top["output"] = json.raw([without_encrypted(item) for item in _decode_raws(items)])
+    return json.encode(top)
+
+
+def keep(frame: Frame, told: bytes, output: bytes, status: str | None) -> None:
+    """Leave the whole response in its frame."""
+    frame.final, frame.output, frame.status = told, output, status or "completed"
