@@ -16,6 +16,7 @@ from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.billing import Billing
 from meterway.relay.exchange import Exchange
 from meterway.relay.limits import CallLimits
+from meterway.relay.materials import Materials
 from meterway.relay.pipeline import Gate, relay, unchanged
 from meterway.relay.record import CallRecord
 from meterway.relay.stream import Reply
@@ -60,14 +61,20 @@ class Relay:
     """A relay over scripted answers; `records` holds what was settled."""
 
     def __init__(
-        self, *answers, channels=None, policy=None, breaker=None, billing: Billing | None = None
+        self,
+        *answers,
+        channels=None,
+        policy=None,
+        breaker=None,
+        billing: Billing | None = None,
+        materials: Materials | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.transport = ScriptedTransport(*answers)
         self.health = Health(self.clock, breaker or Breaker(threshold=3, first=5))
         self.records: list[CallRecord] = []
         router = Router(channels or [channel()], Catalog([]), self.health)
-        exchange = Exchange({"network": self.transport}, CODECS, self.clock)
+        exchange = Exchange({"network": self.transport}, CODECS, self.clock, materials)
         attempts = Attempts(exchange, self.health, self.clock, policy or RetryPolicy())
         till = Till(self.clock, [self.records.append], billing)
         self.gate = Gate(unchanged, router, unlimited(self.clock), till, attempts)

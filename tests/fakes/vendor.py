@@ -7,9 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
 
 class Vendor(ThreadingHTTPServer):
-    """Answers every POST with `text`; `keys` are the credentials it was shown, in order."""
+    """Answers every POST with `text`, and every GET with `PICTURE`.
+
+    `keys` are the credentials it was shown, in order, `contents` the last message of each request.
+    """
 
     daemon_threads = True
 
@@ -18,6 +23,7 @@ class Vendor(ThreadingHTTPServer):
         self.text = text
         self.keys: list[str | None] = []
         self.models: list[str] = []
+        self.contents: list[Any] = []
 
     @property
     def base(self) -> str:
@@ -33,9 +39,16 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.keys.append(self.headers["authorization"])
         self.server.models.append(asked["model"])
+        self.server.contents.append(asked["messages"][-1]["content"])
         body = json.dumps(_completion(asked["model"], self.server.text)).encode()
+        self._answer("application/json", body)
+
+    def do_GET(self) -> None:
+        self._answer("image/png", PICTURE)
+
+    def _answer(self, kind: str, body: bytes) -> None:
         self.send_response(200)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -269,3 +269,19 @@ def test_limits_come_from_the_environment_as_json():
 def test_limits_nobody_knows_or_can_keep_are_refused(limits):
     with pytest.raises(SettingsError, match="limits"):
         load({}, environ={"METERWAY_LIMITS": limits})
+
+
+def test_private_hosts_to_fetch_from_are_read_at_the_start():
+    listed = "images.corp,10.0.0.0/8, [fd00::1]:8080"
+
+    settings = load({}, environ={"METERWAY_FETCH_PRIVATE_HOSTS": listed})
+
+    assert settings.fetch_private_hosts == listed
+
+
+@pytest.mark.parametrize("listed", ["https://canary.corp/", "10.0.0.1/8", "canary:0", "*"])
+def test_a_host_nobody_can_fetch_from_stops_the_start_and_is_not_repeated(listed):
+    with pytest.raises(SettingsError, match="'fetch_private_hosts' is wrong") as caught:
+        load({}, environ={"METERWAY_FETCH_PRIVATE_HOSTS": listed})
+
+    assert "canary" not in caught.value.message

@@ -60,7 +60,14 @@ class Gateway:
         ids = CallIds(node)
         self._money = _money(settings, self._engine, clock, ids, place, process)
         self._relaying = Relaying(
-            settings, self._engine, clock, self._counter, process, limits, self._money
+            settings,
+            self._engine,
+            clock,
+            self._counter,
+            process,
+            limits,
+            self._money,
+            self._in_flight,
         )
         self._readiness = Readiness(_checks(self._engine, self._relaying), clock)
         pepper = secret_file.load(settings.secret_path).pepper
@@ -74,7 +81,11 @@ class Gateway:
             in_flight=self._in_flight,
             pace=Pace(self._counts, clock),
         )
-        office = Office(
+        office = self._office(settings, clock, pepper)
+        self.app = Server(self._routes(settings, office), ids)
+
+    def _office(self, settings: Settings, clock: Clock, pepper: bytes) -> Office:
+        return Office(
             engine=self._engine,
             clock=clock,
             pepper=pepper,
@@ -83,7 +94,6 @@ class Gateway:
             money=self._money,
             membership_prices=membership_prices(settings),
         )
-        self.app = Server(self._routes(settings, office), ids)
 
     def _watching(self, settings: Settings, clock: Clock) -> versions.Watcher:
         return versions.Watcher(

@@ -13,14 +13,16 @@ from meterway.catalog.types import Model
 from meterway.db.engine import reading
 from meterway.kit import log, secret_file
 from meterway.kit.clock import Clock
+from meterway.kit.fetching import Fetcher, Room
 from meterway.processes.money import Money
-from meterway.processes.network import open_network
+from meterway.processes.network import open_fetcher, open_network
 from meterway.processes.tally import EndedCalls, Figures, call_log
 from meterway.protocols.chat.codecs import CODECS
 from meterway.relay.attempts import Attempts, RetryPolicy
 from meterway.relay.billing import Billing
 from meterway.relay.exchange import Exchange
 from meterway.relay.limits import CallLimits
+from meterway.relay.materials import Materials
 from meterway.relay.pipeline import Gate, unchanged
 from meterway.relay.till import Till
 from meterway.routing import service as routing
@@ -53,10 +55,12 @@ class Relaying:
         process: str,
         limits: CallLimits,
         money: Money | None,
+        room: Room,
     ) -> None:
         self.loaded = False
         self.catalog = Catalog() if money is None else money.catalog
         self.network = open_network(settings)
+        self._fetcher = open_fetcher(settings)
         self._secret: Path = settings.secret_path
         self._engine = engine
         self._timeouts = Timeouts(
@@ -67,7 +71,10 @@ class Relaying:
         self._health = Health(clock, _breaker(settings))
         transports = {"network": self.network, "sandbox": SandboxTransport(counter, clock)}
         attempts = Attempts(
-            Exchange(transports, CODECS, clock), self._health, clock, _retry_policy(settings)
+            Exchange(transports, CODECS, clock, _materials(settings, self._fetcher, room)),
+            self._health,
+            clock,
+            _retry_policy(settings),
         )
         router = Router((), self.catalog, self._health)
         as_json = not log.is_text(settings.log_format)
@@ -153,7 +160,19 @@ class Relaying:
         """Close the connections to upstreams, and tell of the last calls."""
         self.write_down()
         self._ended.flush()
+        self._fetcher.close()
         await self.network.close()
+
+
+def _materials(settings: Settings, fetcher: Fetcher, room: Room) -> Materials:
+    """Return what brings in; all of a call counts as if its body had brought it along."""
+    return Materials(
+        fetcher,
+        room,
+        size=settings.fetch_limit,
+        seconds=settings.fetch_timeout,
+        total=settings.body_limit,
+    )
 
 
 def _breaker(settings: Settings) -> Breaker:

@@ -53,27 +53,31 @@ class Attempts:
 
         Raises the last failure where no route answers, or the first that no other can mend.
         """
-        left = list(routes)
-        for round_ in range(self._policy.rounds):
-            if round_:
-                left = [route for route in left if not self._health.cooling(route)]
-            for route in left:
-                started = self._clock.monotonic()
-                try:
-                    with self._health.trial(route):
-                        answer = await self._exchange.run(call, route, record)
-                except BaseException as error:
-                    self._note_failure(route, error, record, started)
-                    if not isinstance(error, MeterwayError) or self._is_final(error, record):
-                        raise
-                    last = error
-                else:
-                    self._health.succeeded(route)
-                    seconds = self._clock.monotonic() - started
-                    record.attempts.append(_attempt(route, None, seconds))
-                    return answer
-            await self._pause(last, round_)
-        raise last
+        try:
+            left = list(routes)
+            for round_ in range(self._policy.rounds):
+                if round_:
+                    left = [route for route in left if not self._health.cooling(route)]
+                for route in left:
+                    started = self._clock.monotonic()
+                    try:
+                        with self._health.trial(route):
+                            answer = await self._exchange.run(call, route, record)
+                    except BaseException as error:
+                        self._note_failure(route, error, record, started)
+                        if not isinstance(error, MeterwayError) or self._is_final(error, record):
+                            raise
+                        last = error
+                    else:
+                        self._health.succeeded(route)
+                        seconds = self._clock.monotonic() - started
+                        record.attempts.append(_attempt(route, None, seconds))
+                        return answer
+                await self._pause(last, round_)
+            raise last
+        finally:
+            if call.brought is not None:
+                self._exchange.free(call)
 
     def _is_final(self, error: MeterwayError, record: CallRecord) -> bool:
         return not failures.falls_back(error) or len(record.attempts) >= self._policy.tries

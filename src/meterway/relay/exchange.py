@@ -6,11 +6,12 @@ from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.codec import StreamReader, UpstreamCodec
+from meterway.protocols.chat.codec import LINKABLE, PassingCodec, StreamReader, UpstreamCodec
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
 from meterway.relay.answer import Answer, Rest
+from meterway.relay.materials import Materials, inlined_bytes
 from meterway.relay.pipes import Translator, passing_codec, stream_pipe, whole_reply
 from meterway.relay.record import CallRecord
 from meterway.upstreams import failures
@@ -27,6 +28,7 @@ _EVENT_STREAM = b"text/event-stream"
 class Exchange:
     """Talks to upstreams: `transports` by the name a provider's row gives, `codecs` by dialect.
 
+    `materials` brings in what upstreams cannot be given by URL; without, they are refused it.
     `reply_limit` bounds a whole reply, in bytes.
     """
 
@@ -35,11 +37,13 @@ class Exchange:
         transports: Mapping[str, Transport],
         codecs: Mapping[Dialect, UpstreamCodec],
         clock: Clock,
+        materials: Materials | None = None,
         reply_limit: int = 256 * 1024 * 1024,
     ) -> None:
         self._transports = transports
         self._codecs = codecs
         self._clock = clock
+        self._materials = materials
         self._reply_limit = reply_limit
 
     async def run(self, call: Call, route: Route, record: CallRecord) -> Answer:
@@ -49,7 +53,12 @@ class Exchange:
         `upstreams.errors` and `protocols.errors` describe; nothing stays open then.
         """
         transport = self._transports[route.channel.provider.transport]
-        response = await transport.send(self._request(call, route, record))
+        codec, provider = self._codecs[route.dialect], route.channel.provider
+        passing, asked = passing_codec(call, codec), None
+        if not provider.fetches_urls or (passing is None and codec.takes_urls != LINKABLE):
+            asked = await self._inlined(call, route, passes=passing is not None)
+        request = self._request(call, route, record, passing if asked is None else asked)
+        response = await transport.send(request)
         try:
             if response.status == _OK and not call.facts.stream:
                 return self._whole(call, route, await response.read(self._reply_limit))
@@ -58,16 +67,38 @@ class Exchange:
             await response.close()
             raise
 
-    def _request(self, call: Call, route: Route, record: CallRecord) -> Outgoing:
+    def free(self, call: Call) -> None:
+        """Let go of what was brought in for `call`: no other attempt follows."""
+        if self._materials is not None:
+            self._materials.free(call)
+
+    async def _inlined(self, call: Call, route: Route, *, passes: bool) -> neutral.Request | None:
+        """Return the request to send instead of `call`'s own, None where that will do."""
+        if self._materials is None:
+            return None
+        kinds = LINKABLE
+        if route.channel.provider.fetches_urls:
+            kinds -= self._codecs[route.dialect].takes_urls
+        return await self._materials.inlined(call, kinds, passes=passes)
+
+    def _request(
+        self,
+        call: Call,
+        route: Route,
+        record: CallRecord,
+        form: PassingCodec | neutral.Request | None,
+    ) -> Outgoing:
+        """Write the request: by what passes it through, from its neutral form, or by decoding."""
         codec, facts = self._codecs[route.dialect], call.facts
         dropped: tuple[str, ...] = ()
-        passing = passing_codec(call, codec)
-        if passing is not None:
-            body = passing.pass_request(call.body, route.model)
-        else:
-            encoded = codec.encode_request(call.request(), route.model)
+        if form is None or isinstance(form, neutral.Request):
+            encoded = codec.encode_request(form or call.request(), route.model)
             body, dropped = encoded.body, encoded.dropped
+        else:
+            body = form.pass_request(call.body, route.model)
         record.input_bytes = len(body)
+        if call.brought is not None and isinstance(form, neutral.Request):
+            record.input_bytes -= inlined_bytes(form, call.brought)
         request = outgoing(route, body, call.headers, stream=facts.stream)
         record.dropped = dropped + request.dropped
         return request

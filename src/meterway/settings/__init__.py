@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from meterway.kit.fetching.hosts import PrivateHosts
 from meterway.kit.money import BadAmountError, dollars
 from meterway.settings.sources import PREFIX, Environment, SettingsError, read_file
 
@@ -178,6 +179,15 @@ class Settings(BaseSettings):
     )
     keep_alive: Seconds = Field(15.0, description="Silence after which a stream gets a comment.")
 
+    fetch_limit: Bytes = Field(
+        20 * MEBIBYTE, description="Largest picture or document fetched for a provider."
+    )
+    fetch_timeout: Seconds = Field(10.0, description="Time to fetch one of them.")
+    fetch_private_hosts: str | None = Field(
+        None,
+        description="Hosts, addresses and networks fetched from though not public, by commas.",
+    )
+
     retry_attempts: int = Field(3, ge=1, le=20, description="Most attempts of one call.")
     retry_backoff: Seconds = Field(0.25, description="Pause before the first repeat; it doubles.")
     retry_backoff_limit: Seconds = Field(8.0, description="Longest pause between attempts.")
@@ -252,6 +262,12 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("fetch_private_hosts")
+    @classmethod
+    def _hosts(cls, text: str | None) -> str | None:
+        PrivateHosts(text or "")
+        return text
 
     @property
     def tiers(self) -> dict[str, TierTable]:

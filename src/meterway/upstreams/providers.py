@@ -252,6 +252,7 @@ _ENGINES = (
         local=True,
         models_path="/v1/models",
         renames=_OLD_MAX_TOKENS,
+        fetches_urls=False,
         source="https://docs.ollama.com/api/anthropic-compatibility",
     ),
     Provider(
@@ -284,6 +285,9 @@ _ENGINES = (
         local=True,
         models_path="/v1/models",
         renames=_OLD_MAX_TOKENS,
+        # "'url' field must be a base64 encoded image", see
+        # https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1120
+        fetches_urls=False,
         source="https://lmstudio.ai/docs/developer/anthropic-compat",
     ),
 )

@@ -29,7 +29,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `counts` maps dialects to the path of the provider's own token counter. `source` is the
     vendor's page the row follows. `transport` names the carrier of its requests: "network", or
     "sandbox" for the one that answers in process. `rests` says that failures count against it;
-    the sandbox fails on request, and goes on answering.
+    the sandbox fails on request, and goes on answering. `fetches_urls` says that its servers fetch
+    pictures and documents that a request names by URL; for others the gateway does.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[str] = frozenset()
     transport: str = "network"
     rests: bool = True
+    fetches_urls: bool = True
 
 
 class Credential(msgspec.Struct, frozen=True):

@@ -1,19 +1,16 @@
 """Every transport on every event loop, a scripted upstream, and certificates to trust."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import trustme
 import uvloop
 
+from meterway.kit.tls import default_context
 from meterway.upstreams.transport import Transport
 from meterway.upstreams.transports.native import NativeTransport
-from meterway.upstreams.transports.native.pool import default_context
 from meterway.upstreams.transports.reqwest import ReqwestTransport
+from tests.factories.trust import Trust, new_trust
 from tests.fakes.upstream_server import UpstreamServer
 
 
@@ -21,25 +18,9 @@ def pytest_asyncio_loop_factories(config, item) -> dict[str, Callable[[], object
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
-class Trust(NamedTuple):
-    """An authority of our own: its PEM file, and a server context for any host name."""
-
-    ca_file: str
-    serve: Callable[[str], ssl.SSLContext]
-
-
 @pytest.fixture(scope="session")
 def trust(tmp_path_factory) -> Trust:
-    authority = trustme.CA()
-    path: Path = tmp_path_factory.mktemp("trust") / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-
-    def serve(name: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(name).configure_cert(context)
-        return context
-
-    return Trust(str(path), serve)
+    return new_trust(tmp_path_factory.mktemp("trust"))
 
 
 @pytest.fixture(params=["native", "reqwest"])

@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 
+from meterway.kit.tls import default_context
 from meterway.upstreams.errors import (
     ConnectTimeoutError,
     CutConnectionError,
@@ -14,7 +15,6 @@ from meterway.upstreams.errors import (
 )
 from meterway.upstreams.transport import Url
 from meterway.upstreams.transports.native import NativeTransport
-from meterway.upstreams.transports.native.pool import default_context
 from meterway.upstreams.transports.native.response import HIGH_WATER, NativeResponse
 from meterway.upstreams.types import Timeouts
 from tests.fakes.upstream_server import (

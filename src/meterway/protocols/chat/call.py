@@ -1,12 +1,17 @@
 """A call: one client's request, in its own dialect and, when somebody needs it, in neutral form."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import ClientCodec, Facts
+from meterway.protocols.chat.sources import DataSource
+
+Link: TypeAlias = tuple[type[neutral.Image] | type[neutral.Document], str]
+Brought: TypeAlias = dict[Link, DataSource]
 
 
 class Call:
@@ -18,6 +23,7 @@ class Call:
     The neutral form is decoded only where the two sides speak different dialects, and not kept:
     a long request that waits for its answer is held once, and its memory serves the next call
     while it is still in the processor's cache.
+    `brought` holds what was fetched of what it names by URL, by kind and URL; None where nothing.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class Call:
         self.headers = headers or {}
         self.billing = billing
         self.facts: Facts = codec.facts(body)
+        self.brought: Brought | None = None
         self._asked: neutral.Request | None = None
 
     def request(self) -> neutral.Request:

@@ -1,7 +1,7 @@
 """What a codec of one chat dialect offers: translation both ways, and reading what passes."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,9 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.sizes import Sizes
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage
+
+Linkable: TypeAlias = frozenset[type[neutral.Image] | type[neutral.Document]]
+LINKABLE: Final[Linkable] = frozenset({neutral.Image, neutral.Document})
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,9 +150,14 @@ class ClientCodec(Protocol):
 
 
 class UpstreamCodec(Protocol):
-    """A dialect as upstreams speak it. Stateless; one instance serves all."""
+    """A dialect as upstreams speak it. Stateless; one instance serves all.
+
+    `takes_urls` are the parts it can give an upstream by URL; of the others the content itself is
+    put into the request before `encode_request`. All of them is `LINKABLE`.
+    """
 
     dialect: Dialect
+    takes_urls: Linkable
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream that calls the model `model`.

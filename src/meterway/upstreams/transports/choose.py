@@ -3,9 +3,9 @@
 import asyncio
 import ipaddress
 
+from meterway.kit.tls import default_context
 from meterway.upstreams.transport import Outgoing, Response, Transport, Url
 from meterway.upstreams.transports.native import NativeTransport
-from meterway.upstreams.transports.native.pool import default_context
 
 
 def open_transport(

@@ -13,7 +13,7 @@ from meterway.protocols.chat.anthropic_messages import (
     stream_in,
     stream_out,
 )
-from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
 from meterway.protocols.chat.sizes import Sizes, sizes_of
 from meterway.protocols.dialects import Dialect
 
@@ -22,6 +22,7 @@ class AnthropicMessages:
     """The codec of `POST /v1/messages`; see `protocols.chat.codec.Codec` for what each does."""
 
     dialect = Dialect.ANTHROPIC_MESSAGES
+    takes_urls = LINKABLE
 
     def facts(self, body: RawObject) -> Facts:
         """Read what routing and metering need. Raises `InvalidRequestError`."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from meterway.kit import json
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.codec import Encoded, Facts, Linkable, PassingCodec, Seen
 from meterway.protocols.chat.gemini import (
     errors,
     facts,
@@ -30,6 +30,7 @@ class Gemini:
     """
 
     dialect = Dialect.GEMINI
+    takes_urls: Linkable = frozenset()  # an address of its own file store is no URL
 
     def facts(self, body: RawObject) -> Facts:
         """Read what routing and metering need. Raises `InvalidRequestError`."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral, openai_errors, openai_family
-from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.codec import Encoded, Facts, Linkable, PassingCodec, Seen
 from meterway.protocols.chat.openai_chat import (
     facts,
     passing,
@@ -24,6 +24,7 @@ class OpenAIChat:
     """Implements `Codec`; `clock` dates replies of upstreams that don't."""
 
     dialect = Dialect.OPENAI_CHAT
+    takes_urls: Linkable = frozenset({neutral.Image})
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

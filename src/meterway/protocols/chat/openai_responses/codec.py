@@ -7,7 +7,7 @@ from meterway.kit import ids
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.codec import Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_errors import decode_error
 from meterway.protocols.chat.openai_family import decode_at
@@ -39,6 +39,7 @@ class OpenAIResponses:
     """
 
     dialect = Dialect.OPENAI_RESPONSES
+    takes_urls = LINKABLE
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

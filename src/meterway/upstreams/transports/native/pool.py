@@ -4,6 +4,7 @@ import asyncio
 import ssl
 
 from meterway.kit.outbox import Outbox
+from meterway.kit.tls import default_context
 from meterway.upstreams.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -223,12 +224,3 @@ class NativeTransport:
         if self._tls is None:
             self._tls = default_context()
         return self._tls
-
-
-def default_context(ca_file: str | None = None) -> ssl.SSLContext:
-    """Return a verifying context: the system store or `SSL_CERT_FILE`, and `ca_file` besides."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
