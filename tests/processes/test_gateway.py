@@ -15,7 +15,11 @@ from meterway.kit import secret_file
 from meterway.limits.service import create_counts
 from meterway.processes.gateway import Gateway, build, limits_of
 from meterway.processes.workplace import Workplace
+from meterway.routing.health import Breaker, Health
+from meterway.routing.router import Router
 from meterway.settings import load
+from tests.factories.relays import channel
+from tests.fakes.clock import FakeClock
 from tests.fakes.http_server import Answer, serving
 
 
@@ -138,6 +142,21 @@ async def test_a_bad_key_is_shown_masked_alone(gateway):
     assert answer.status == 401
     assert key not in str(answer.body)
     assert "***" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("claude-3-opus", 4096), ("TA/claude-3-opus", 4096), ("TA/other", None)]
+)
+async def test_what_a_model_can_write_is_known_by_any_of_its_names(gateway, name, most):
+    relaying = gateway._relaying
+    relaying.gate.router = Router(
+        [channel(prefix="TA", models={"claude-3-opus": "up", "other": "other"})],
+        relaying.catalog,
+        Health(FakeClock(), Breaker(threshold=1, first=7)),
+        priced=lambda asked: asked == "claude-3-opus",
+    )
+
+    assert relaying.most_output(name) == most
 
 
 def test_the_settings_bound_a_connection():

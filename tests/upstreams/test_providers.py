@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from meterway.protocols.dialects import Dialect
@@ -10,21 +11,31 @@ from meterway.upstreams.providers import PROVIDERS, engine_url
 from meterway.upstreams.types import Channel, Credential, Provider, Route, Timeouts
 
 CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
+RESPONSES = Dialect.OPENAI_RESPONSES
+GEMINI = Dialect.GEMINI
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 BEARER = {"authorization": "Bearer sk-secret"}
 X_API_KEY = {"x-api-key": "sk-secret"}
 API_KEY = {"api-key": "sk-secret"}
+GOOG_API_KEY = {"x-goog-api-key": "sk-secret"}
 
 WIRE = {
     ("openai", CHAT): ("https://api.openai.com/v1/chat/completions", BEARER),
+    ("openai", RESPONSES): ("https://api.openai.com/v1/responses", BEARER),
     ("azure-openai", CHAT): ("https://res.openai.azure.com/openai/v1/chat/completions", API_KEY),
+    ("azure-openai", RESPONSES): ("https://res.openai.azure.com/openai/v1/responses", API_KEY),
     ("anthropic", MESSAGES): ("https://api.anthropic.com/v1/messages", X_API_KEY),
     ("gemini", CHAT): (
         "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
         BEARER,
     ),
+    ("gemini", GEMINI): (
+        "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
+        GOOG_API_KEY,
+    ),
     ("openrouter", CHAT): ("https://openrouter.ai/api/v1/chat/completions", BEARER),
     ("openrouter", MESSAGES): ("https://openrouter.ai/api/v1/messages", BEARER),
+    ("openrouter", RESPONSES): ("https://openrouter.ai/api/v1/responses", BEARER),
     ("deepseek", CHAT): ("https://api.deepseek.com/chat/completions", BEARER),
     ("deepseek", MESSAGES): ("https://api.deepseek.com/anthropic/v1/messages", BEARER),
     ("mistral", CHAT): ("https://api.mistral.ai/v1/chat/completions", BEARER),
@@ -33,6 +44,7 @@ WIRE = {
     ("fireworks", CHAT): ("https://api.fireworks.ai/inference/v1/chat/completions", BEARER),
     ("fireworks", MESSAGES): ("https://api.fireworks.ai/inference/v1/messages", BEARER),
     ("xai", CHAT): ("https://api.x.ai/v1/chat/completions", BEARER),
+    ("xai", RESPONSES): ("https://api.x.ai/v1/responses", BEARER),
     ("qwen", CHAT): (
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1/chat/completions",
         BEARER,
@@ -60,6 +72,10 @@ WIRE = {
     ("lmstudio", MESSAGES): ("http://127.0.0.1:1234/v1/messages", BEARER),
     ("openai-compatible", CHAT): ("https://llm.example/v1/chat/completions", BEARER),
     ("anthropic-compatible", MESSAGES): ("https://llm.example/v1/messages", X_API_KEY),
+    ("gemini-compatible", GEMINI): (
+        "https://llm.example/v1beta/models/m:generateContent",
+        GOOG_API_KEY,
+    ),
     ("sandbox", CHAT): ("http://sandbox:80/v1/chat/completions", {}),
     ("sandbox", MESSAGES): ("http://sandbox:80/v1/messages", {}),
 }
@@ -67,6 +83,7 @@ GIVEN = {
     "azure-openai": "https://res.openai.azure.com/openai/v1",
     "openai-compatible": "https://llm.example/v1",
     "anthropic-compatible": "https://llm.example",
+    "gemini-compatible": "https://llm.example/v1beta",
 }
 
 
@@ -109,6 +126,13 @@ def test_every_row_and_dialect_has_a_wire_test():
     }
 
 
+def test_no_row_is_spoken_to_in_responses_but_by_clients_of_responses():
+    rows = [row for row in PROVIDERS.values() if RESPONSES in row.speaks]
+
+    assert rows
+    assert all(next(iter(row.speaks)) is CHAT for row in rows)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize(("name", "dialect"), WIRE, ids="/".join)
 def test_a_row_is_called_where_and_how_its_vendor_says(name, dialect, stream):
@@ -125,6 +149,8 @@ def test_a_row_is_called_where_and_how_its_vendor_says(name, dialect, stream):
     }
     if dialect is MESSAGES:
         expected["anthropic-version"] = "2023-06-01"
+    if stream and dialect is GEMINI:
+        address = address.replace(":generateContent", ":streamGenerateContent?alt=sse")
     assert wire.lines == [f"POST {address}"]
     assert wire.headers == expected
     assert wire.body == BODY
@@ -235,6 +261,36 @@ def test_the_providers_own_counter_is_asked_where_it_has_one():
     assert counting(route("openai", CHAT), BODY, {}) is None
 
 
+def test_a_model_stands_in_the_path_and_cannot_leave_it():
+    way = msgspec.structs.replace(route("gemini", GEMINI), model="../v1/a b?x")
+    named = msgspec.structs.replace(way, model="models/gemini-2.5-flash")
+
+    odd, count = outgoing(way, BODY, {}, stream=False), counting(named, BODY, {})
+    assert odd.url.target == "/v1beta/models/..%2Fv1%2Fa%20b%3Fx:generateContent"
+    assert count is not None
+    assert count.url.target == "/v1beta/models/gemini-2.5-flash:countTokens"
+
+
+def test_what_one_face_refuses_travels_to_the_other():
+    body = b'{"contents":[],"store":false}'
+
+    request = outgoing(route("gemini", GEMINI), body, {}, stream=False)
+
+    assert sent(request).body == body
+    assert request.dropped == ()
+    assert outgoing(route("gemini", CHAT), body, {}, stream=False).dropped == ("store",)
+
+
+def test_a_channel_made_for_the_compatible_face_reaches_the_native_one():
+    base = "https://generativelanguage.googleapis.com/v1beta/openai"
+
+    native = outgoing(route("gemini", GEMINI, base_url=base), BODY, {}, stream=False)
+    chat = outgoing(route("gemini", CHAT, base_url=base), BODY, {}, stream=False)
+
+    assert native.url.target == "/v1beta/models/m:generateContent"
+    assert chat.url.target == "/v1beta/openai/chat/completions"
+
+
 def test_models_are_listed_by_a_get_without_body():
     request = listing(route("azure-openai", CHAT))
 
@@ -256,6 +312,10 @@ def test_models_are_listed_by_a_get_without_body():
         ("https://x/a/v1", "/a/v1/chat", "https://x/a/v1/chat"),
         ("https://x/v1/messages", "/v1/messages", "https://x/v1/messages"),
         ("https://x/v1?api-version=p", "/chat", "https://x/v1/chat?api-version=p"),
+        ("https://x", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse"),
+        ("https://x/v1beta?key=k", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse&key=k"),
+        ("https://x/p/v1beta/openai/", "/v1beta/models", "https://x/p/v1beta/models"),
+        ("https://x/v1/openai", "/chat/completions", "https://x/v1/openai/chat/completions"),
         ("http://[::1]:8080/v10", "/v1/chat", "http://[::1]:8080/v10/v1/chat"),
     ],
 )

@@ -142,8 +142,8 @@ class Relaying:
         return self._facts(name)
 
     def most_output(self, name: str) -> int | None:
-        """Return the most tokens a model can write, None where nobody knows."""
-        known = self.catalog.find(name)
+        """Return the most tokens a model by any of its names can write, None where unknown."""
+        known = self.catalog.find(name) or self.catalog.find(self.terms(name)[0])
         return None if known is None else known.max_output
 
     def _facts(self, name: str) -> Model:

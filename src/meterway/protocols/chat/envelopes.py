@@ -51,3 +51,14 @@ def unseal(text: str) -> Envelope | None:
 def is_sealed(text: str | None) -> bool:
     """Whether `text` is an envelope: no vendor may be sent it as its own."""
     return text is not None and text.startswith(_MARK)
+
+
+def sealed(signature: str, dialect: Dialect) -> str:
+    """Name the dialect of a signature."""
+    return seal(Envelope(dialect=dialect, kind="signature", value=signature))
+
+
+def unsealed(signature: str | None, dialect: Dialect) -> str | None:
+    """Return what `sealed` was given; None for what another dialect signed, or nobody."""
+    envelope = None if signature is None else unseal(signature)
+    return None if envelope is None or envelope.dialect is not dialect else envelope.value

@@ -3,8 +3,9 @@
 OpenAI refuses with a 400 what a model does not know, and other servers know less than OpenAI, so
 an encoder must ask. A name counts by what stands behind its last slash and `ft:`. Sources:
 https://platform.openai.com/docs/guides/reasoning, https://api-docs.deepseek.com/guides/thinking_mode,
-https://platform.moonshot.ai/docs/guide/use-kimi-k2-thinking-model and
-https://openrouter.ai/docs/use-cases/reasoning-tokens.
+https://platform.moonshot.ai/docs/guide/use-kimi-k2-thinking-model,
+https://openrouter.ai/docs/use-cases/reasoning-tokens and
+https://docs.x.ai/developers/model-capabilities/text/best-practices.
 """
 
 import re
@@ -26,7 +27,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_effort` may be sent (OpenAI's models that don't reason refuse it). `no_thinking`:
     the effort that comes nearest to none, None where nothing is known to turn thinking off.
     `thinking_text`: earlier reasoning goes back as `reasoning_content`; `thinking_details`: as
-    `reasoning_details` with its signatures. Other servers refuse or ignore both.
+    `reasoning_details` with its signatures; `call_signatures`: tool calls carry the thought
+    signatures of Google's models. Other servers refuse or ignore them.
     `encrypted_thoughts`: a Responses request may ask for `reasoning.encrypted_content`.
     """
 
@@ -37,6 +39,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     thinking_text: bool = False
     thinking_details: bool = False
     encrypted_thoughts: bool = False
+    call_signatures: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -55,7 +58,10 @@ def abilities_of(model: str) -> Abilities:
         )
     routed_claude = bool(vendor) and "claude" in name
     return Abilities(
-        thinking_text=bool(_WANTS_THINKING.match(name)), thinking_details=routed_claude
+        thinking_text=bool(_WANTS_THINKING.match(name)),
+        thinking_details=routed_claude,
+        encrypted_thoughts=name.startswith("grok-"),
+        call_signatures="gemini" in name,
     )
 
 

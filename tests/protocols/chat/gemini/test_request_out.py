@@ -7,7 +7,9 @@ import pytest
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
+from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
+from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, MODEL, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
@@ -91,8 +93,8 @@ def test_only_googles_signatures_go_back():
     found, dropped = encode(
         turn(
             MODEL,
-            neutral.Thinking(text="mine", signature="gemini.c2ln", path="p0"),
-            neutral.Thinking(text="", signature="gemini.YQ==", path="p1"),
+            neutral.Thinking(text="mine", signature=sealed("c2ln", Dialect.GEMINI), path="p0"),
+            neutral.Thinking(text="", signature=sealed("YQ==", Dialect.GEMINI), path="p1"),
             neutral.Thinking(text="another's", signature="RXJV", path="p2"),
             neutral.Thinking(text="unsigned", path="p3"),
             neutral.RedactedThinking(data="x", path="p4"),

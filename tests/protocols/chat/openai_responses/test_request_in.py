@@ -49,30 +49,31 @@ def test_a_string_is_what_the_user_says():
     )
 
 
+TALK: list[dict[str, Any]] = [
+    {"role": "developer", "content": "Rules"},
+    {"role": "user", "content": "Weather?"},
+    {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [{"type": "summary_text", "text": "Ah"}],
+    },
+    message("assistant", {"type": "output_text", "text": "One moment"}),
+    {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"a":1}'},
+    {"type": "custom_tool_call", "call_id": "c2", "name": "patch", "input": 'say "x"'},
+    {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
+    {
+        "type": "custom_tool_call_output",
+        "call_id": "c2",
+        "output": [{"type": "input_text", "text": "done"}],
+    },
+    {"role": "user", "content": [{"type": "input_text", "text": "Thanks"}]},
+    {"role": "system", "content": "New rules"},
+    message("assistant", {"type": "refusal", "refusal": "No"}),
+]
+
+
 def test_items_become_turns():
-    request = decoded(
-        input=[
-            {"role": "developer", "content": "Rules"},
-            {"role": "user", "content": "Weather?"},
-            {
-                "type": "reasoning",
-                "id": "rs_1",
-                "summary": [{"type": "summary_text", "text": "Ah"}],
-            },
-            message("assistant", {"type": "output_text", "text": "One moment"}),
-            {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"a":1}'},
-            {"type": "custom_tool_call", "call_id": "c2", "name": "patch", "input": 'say "x"'},
-            {"type": "function_call_output", "call_id": "c1", "output": "sunny"},
-            {
-                "type": "custom_tool_call_output",
-                "call_id": "c2",
-                "output": [{"type": "input_text", "text": "done"}],
-            },
-            {"role": "user", "content": [{"type": "input_text", "text": "Thanks"}]},
-            {"role": "system", "content": "New rules"},
-            message("assistant", {"type": "refusal", "refusal": "No"}),
-        ]
-    )
+    request = decoded(input=TALK)
 
     assert [words_of(text.text) for text in request.system] == ["Rules"]
     assert [turn.role.value for turn in request.messages] == [
@@ -87,7 +88,12 @@ def test_items_become_turns():
             id="c2", name="patch", arguments='{"input":"say \\"x\\""}', path="input[5]"
         ),
     )
-    results = request.messages[2].parts
+    assert request.messages[4].parts == (neutral.Refusal(text="No", path="input[10].content[0]"),)
+
+
+def test_results_of_tools_and_the_words_behind_them_are_one_turn():
+    results = decoded(input=TALK).messages[2].parts
+
     assert results == (
         neutral.ToolResult(
             call_id="c1",
@@ -101,7 +107,6 @@ def test_items_become_turns():
         ),
         neutral.Text(text="Thanks", path="input[8].content[0]"),
     )
-    assert request.messages[4].parts == (neutral.Refusal(text="No", path="input[10].content[0]"),)
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,12 @@ def test_the_response_repeats_the_request_and_has_every_key():
     nullable = {"error", "incomplete_details", "max_tool_calls", "previous_response_id"}
     nullable |= {"safety_identifier", "user", "prompt_cache_retention"}
     assert all(told[name] is None for name in nullable)
-    defaults = {"background": False, "store": True, "presence_penalty": 0, "frequency_penalty": 0}
+    defaults: dict[str, Any] = {
+        "background": False,
+        "store": True,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+    }
     defaults |= {"top_logprobs": 0, "top_p": 1, "truncation": "disabled", "tool_choice": "auto"}
     assert {name: told[name] for name in defaults} == defaults
 
@@ -305,7 +310,7 @@ def test_openais_own_encrypted_content_is_told_as_it_came():
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_logprobs_are_told_to_those_who_asked(asked):
-    token = {"token": "Hé", "bytes": None, "logprob": -0.5, "top_logprobs": []}
+    token: dict[str, Any] = {"token": "Hé", "bytes": None, "logprob": -0.5, "top_logprobs": []}
     turn = turn_of(include=["message.output_text.logprobs"] if asked else [])
     choice = neutral.Choice(parts=(TEXT,), logprobs=json.raw({"content": [token]}))
     reply = neutral.Reply(id="up", model="asked", choices=(choice,))
@@ -370,7 +375,7 @@ def test_another_attempt_forgets_what_the_first_told():
 
 
 def test_a_stream_whose_upstream_never_says_why_it_stopped_is_complete():
-    events = [
+    events: list[neutral.Event] = [
         neutral.Opened(id="up", model="asked"),
         neutral.TextDelta(text="Hi"),
         neutral.Closed(),
@@ -382,7 +387,7 @@ def test_a_stream_whose_upstream_never_says_why_it_stopped_is_complete():
 
 
 def test_other_choices_are_not_told():
-    events = [
+    events: list[neutral.Event] = [
         neutral.Opened(id="up", model="asked"),
         neutral.TextDelta(text="a"),
         neutral.TextDelta(text="b", choice=1),
@@ -391,7 +396,7 @@ def test_other_choices_are_not_told():
         neutral.Closed(),
     ]
 
-    last = streamed(turn_of(), list(events))[-1]
+    last = streamed(turn_of(), events)[-1]
 
     assert last["type"] == "response.completed"
     assert last["response"]["output"][0]["content"][0]["text"] == "a"

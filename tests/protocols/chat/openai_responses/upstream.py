@@ -132,7 +132,7 @@ def told(place: int, item: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _part(part: dict[str, Any], where: dict[str, Any]) -> list[dict[str, Any]]:
     kind, key = ("refusal", "refusal") if part["type"] == "refusal" else ("output_text", "text")
-    more = {} if kind == "refusal" else {"logprobs": []}
+    more: dict[str, Any] = {} if kind == "refusal" else {"logprobs": []}
     return [
         event("response.content_part.added", **where, part={**part, key: ""}),
         *(

@@ -4,8 +4,9 @@ The rules the API enforces (https://platform.claude.com/docs/en/api/messages), a
 consecutive turns of one role are merged; tool results come first in their user turn; texts that
 are empty are left out, as the API refuses them. A system turn between others follows the run of
 user turns it stands in, where the model knows system turns; else it becomes a text of the user
-turn, inside `<system>` tags. Thinking that is unsigned, or signed by another vendor, cannot be replayed
-and is left out, named in `dropped`. A refusal is written as text. Tool call ids are made of `[a-zA-Z0-9_-]`.
+turn, inside `<system>` tags. Thinking that is unsigned, or another vendor's, cannot be replayed
+and is left out, named in `dropped`. A refusal is written as text. Tool call ids are made of
+`[a-zA-Z0-9_-]`.
 """
 
 import base64
@@ -136,16 +137,8 @@ class _Turns:
         match part:
             case neutral.Text() | neutral.Refusal():
                 return [_marked(_text(part.text), part)] if part.text else []
-            case neutral.Thinking(text=text, signature=signature, path=path):
-                if signature is None or is_sealed(signature):
-                    self._dropped.append(path)
-                    return []
-                return [{"type": "thinking", "thinking": text, "signature": signature}]
-            case neutral.RedactedThinking(data=data, path=path):
-                if is_sealed(data):
-                    self._dropped.append(path)
-                    return []
-                return [{"type": "redacted_thinking", "data": data}]
+            case neutral.Thinking() | neutral.RedactedThinking():
+                return self._thought(part)
             case neutral.ToolCall():
                 return [_marked(self._tool_use(part), part)]
             case neutral.Document():
@@ -154,6 +147,15 @@ class _Turns:
                 raise unsupported(part.path, f"{_named(part)} in an assistant message")
             case _:
                 assert_never(part)
+
+    def _thought(self, part: neutral.Thinking | neutral.RedactedThinking) -> list[Wire]:
+        proof = part.signature if isinstance(part, neutral.Thinking) else part.data
+        if proof is None or is_sealed(proof):
+            self._dropped.append(part.path)
+            return []
+        if isinstance(part, neutral.RedactedThinking):
+            return [{"type": "redacted_thinking", "data": proof}]
+        return [{"type": "thinking", "thinking": part.text, "signature": proof}]
 
     def _tool_use(self, part: neutral.ToolCall) -> Wire:
         arguments = part.arguments.strip()

@@ -17,10 +17,10 @@ from typing import Any, Final, TypeAlias, assert_never
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
+from meterway.protocols.chat.envelopes import unsealed
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.abilities import Abilities
 from meterway.protocols.chat.gemini.faults import refused, unsupported
-from meterway.protocols.chat.signatures import unsealed
 from meterway.protocols.chat.wording import words_of
 from meterway.protocols.dialects import Dialect
 

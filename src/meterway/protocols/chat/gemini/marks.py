@@ -1,6 +1,6 @@
 """What `thoughtSignature` may hold: Google's own proof, or another vendor's in an envelope.
 
-Google's travel sealed through the neutral form (`protocols.chat.signatures`). Those of another
+Google's travel sealed through the neutral form (`protocols.chat.envelopes`). Those of another
 vendor's model that answers a Gemini client go in an envelope, base64 as Google's clients demand,
 and are taken out again when the client sends the turn back.
 """
@@ -9,7 +9,7 @@ import base64
 import binascii
 
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.signatures import sealed, unsealed
+from meterway.protocols.chat.envelopes import sealed, unsealed
 from meterway.protocols.dialects import Dialect
 
 _PREFIX = b"meterway:"

@@ -117,17 +117,13 @@ def _listed(item: msgspec.Raw, *, encrypted: bool) -> msgspec.Raw:
             fields["status"] = _COMPLETED
         if "content" in fields:
             fields["content"] = _parts(fields["content"], head.role == "assistant")
-        if "output" in fields and _is_list(fields["output"]):
+        if "output" in fields and wire.is_list(fields["output"]):
             fields["output"] = _parts(fields["output"], False)
     return json.raw(fields)
 
 
-def _is_list(raw: msgspec.Raw) -> bool:
-    return bytes(raw[:1]) == b"["
-
-
 def _parts(content: msgspec.Raw, said: bool) -> msgspec.Raw:  # noqa: FBT001 - whose words they are
-    if not _is_list(content):
+    if not wire.is_list(content):
         kind = "output_text" if said else "input_text"
         return json.raw([_part({"type": json.raw(kind), "text": content})])
     return json.raw([_part(_decode_object(raw)) for raw in _decode_raws(content)])

@@ -111,7 +111,7 @@ class ResponsesStreamReader:
         if wire.given(event.response):
             return self._respond(kind, event.response, parsed)
         if kind.endswith(".delta"):
-            if bytes(event.delta[:1]) == b'"':
+            if wire.is_string(event.delta):
                 self.output_bytes += len(_decode_text(event.delta).encode(errors="replace"))
             return block
         if not wire.given(event.item):

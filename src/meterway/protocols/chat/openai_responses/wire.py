@@ -10,6 +10,7 @@ Raw = msgspec.Raw
 NULL = Raw(b"null")
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
+_QUOTE, _BRACKET = b'"['
 ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 
@@ -17,6 +18,16 @@ LOGPROBS = "message.output_text.logprobs"
 def given(value: Raw) -> bool:
     """Whether an optional raw value was sent and is not null."""
     return value is not NULL and value != NULL
+
+
+def is_string(value: Raw) -> bool:
+    """Whether a raw value is a JSON string."""
+    return memoryview(value)[0] == _QUOTE
+
+
+def is_list(value: Raw) -> bool:
+    """Whether a raw value is a JSON array."""
+    return memoryview(value)[0] == _BRACKET
 
 
 class InputAudio(msgspec.Struct):
