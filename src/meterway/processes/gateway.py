@@ -218,6 +218,7 @@ def limits_of(settings: Settings) -> Limits:
         head_count=settings.head_count,
         head_seconds=settings.head_timeout,
         body_idle_seconds=settings.body_idle_timeout,
+        ping_seconds=settings.websocket_ping,
     )
 
 

@@ -43,7 +43,7 @@ class Echo:
 
     def __init__(self, room: int = 1024 * 1024) -> None:
         self.in_flight = InFlight(room)
-        self.serving, self.gone, self.finish = (asyncio.Event() for _ in range(3))
+        self.serving, self.gone, self.finish, self.ended = (asyncio.Event() for _ in range(4))
         self.sent = 0
 
     async def __call__(self, scope, receive, send) -> None:
@@ -54,10 +54,13 @@ class Echo:
             if scope["path"] == "/plain":
                 await send_reply(send, 200, [], b"plain")
             else:
-                open_socket(scope, self.serve, LIMIT, self.in_flight)
+                open_socket(scope, self, LIMIT, self.in_flight)
         except MeterwayError as error:
             told = render(error, Family.OPENAI, request.request_id)
             await send_reply(send, told.status, told.headers, told.body)
+
+    def closed(self) -> None:
+        self.ended.set()
 
     async def serve(self, opened, message) -> None:
         if message == b"crash":
@@ -289,6 +292,7 @@ async def test_bytes_that_wait_are_held_and_given_back():
         await server.emptied()
         assert app.in_flight.held == 0
         assert app.gone.is_set()
+        assert app.ended.is_set()
         app.finish.set()
 
 

@@ -7,8 +7,8 @@ deadline, and a task exists while a message is being served.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Protocol
 
 import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -28,19 +28,27 @@ _MOST_WAITING = 16
 _COMPRESSED = 1024  # bytes from which a message is worth compressing
 _log = structlog.get_logger()
 
-Serve: TypeAlias = Callable[["Socket", bytes], Coroutine[Any, Any, None]]
+
+class Speaker(Protocol):
+    """What a socket is for: it serves the messages of one client."""
+
+    async def serve(self, socket: "Socket", message: bytes) -> None:
+        """Serve a text message. What is raised closes the socket."""
+
+    def closed(self) -> None:
+        """The connection is no more; a message may still be served to its end."""
 
 
 class Socket(Successor):
-    """One WebSocket connection; each text message of its client's is served by `serve`.
+    """One WebSocket connection, whose client's text messages `speaker` serves.
 
     One after the other, in the order they came; those that wait are few, and count as request
-    bytes held until `serve` begins. `gone` tells when the client of the message being served
+    bytes held until they are served. `gone` tells when the client of the message being served
     leaves; what is still sent to it then is dropped.
     """
 
     def __init__(
-        self, connection: Handover, protocol: ServerProtocol, serve: Serve, in_flight: InFlight
+        self, connection: Handover, protocol: ServerProtocol, speaker: Speaker, in_flight: InFlight
     ) -> None:
         self.deadline = connection.loop.time() + connection.limits.ping_seconds
         self.gone = Gone()
@@ -53,7 +61,7 @@ class Socket(Successor):
         self._answered = self._loop.create_future()  # is done; cheaper to await than a coroutine
         self._answered.set_result(None)
         self._protocol = protocol
-        self._serve = serve
+        self._speaker = speaker
         self._in_flight = in_flight
         self._begun: bytearray | None = None  # what came of a message that is not whole
         self._unfinished = 0  # bytes of it, and of a frame that is not whole
@@ -61,6 +69,7 @@ class Socket(Successor):
         self._queued = 0  # bytes of those
         self._held = 0  # bytes counted as held: unfinished and queued ones
         self._running = False
+        self._messages = 0  # served so far
         self._asked = False  # whether the client is still there; the answer is due
         self._ending = False  # no more messages are served
         self._parting = False  # our side is closed
@@ -130,6 +139,10 @@ class Socket(Successor):
         self._state.connections.discard(self)
         self._flow.resume_writing()
         self._transport.close()
+        closed = self._protocol.close_rcvd or self._protocol.close_sent
+        code = CloseCode.ABNORMAL_CLOSURE if closed is None else closed.code
+        _log.info("socket.closed", code=int(code), messages=self._messages)
+        self._speaker.closed()
 
     def pause_writing(self) -> None:
         """The client takes less than there is: it is not listened to until it has."""
@@ -236,8 +249,9 @@ class Socket(Successor):
 
     def _begin(self, message: bytes) -> None:
         self._running = True
+        self._messages += 1
         self.gone = gone = Gone()
-        served = self._serve(self, message)
+        served = self._speaker.serve(self, message)
         gone.task = asyncio.Task(self._run(served), loop=self._loop, name="socket.message")
         self._state.tasks.add(gone.task)
 

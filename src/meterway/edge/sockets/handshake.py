@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from meterway.edge.http import InFlight, Scope, request_of
-from meterway.edge.sockets.connection import Serve, Socket
+from meterway.edge.sockets.connection import Socket, Speaker
 from meterway.edge.upgrade import UPGRADE, Handover, UpgradeRequiredError
 from meterway.kit.errors import InvalidRequestError
 
@@ -35,8 +35,8 @@ class HandshakeError(InvalidRequestError):
     code = "invalid_handshake"
 
 
-def open_socket(scope: Scope, serve: Serve, limit: int, in_flight: InFlight) -> None:
-    """Answer the request with 101; from now on each of the client's messages is served by `serve`.
+def open_socket(scope: Scope, speaker: Speaker, limit: int, in_flight: InFlight) -> None:
+    """Answer the request with 101; from now on `speaker` serves the client's messages.
 
     `limit` bounds a message, in bytes before and after unpacking. Raises `UpgradeRequiredError`
     where the request does not ask for a WebSocket, `HandshakeError`, and `ClientGoneError`.
@@ -47,7 +47,7 @@ def open_socket(scope: Scope, serve: Serve, limit: int, in_flight: InFlight) -> 
     # Its frames begin where the head that is answered here ends.
     protocol = ServerProtocol(extensions=[_DEFLATE], state=State.OPEN, max_size=limit)
     head = _answer(protocol, scope)
-    connection.hand_over(head, Socket(connection, protocol, serve, in_flight))
+    connection.hand_over(head, Socket(connection, protocol, speaker, in_flight))
 
 
 def _answer(protocol: ServerProtocol, scope: Scope) -> bytes:
