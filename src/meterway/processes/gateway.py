@@ -15,6 +15,7 @@ from meterway.db.engine import open_engine, reading
 from meterway.edge.http import InFlight
 from meterway.edge.idempotency import Idempotence
 from meterway.edge.limits import Limits
+from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Check, Readiness
 from meterway.edge.server import Route, Server
@@ -38,6 +39,8 @@ from meterway.processes.routes import Office
 from meterway.processes.workplace import Workplace
 from meterway.relay.limits import CallLimits
 from meterway.settings import Settings
+from meterway.threads.types import Retention
+from meterway.threads.writer import Writer
 from meterway.tokens.remote import RemoteCounting
 from meterway.tokens.service import TokenCounter
 
@@ -76,6 +79,7 @@ class Gateway:
         box = partial(_box, settings.secret_path)
         name = random_text(_PROCESS_NAME) if self._money is None else self._money.name
         self._keeper = Keeper(self._engine, clock, box, name)
+        self._writer = Writer(self._engine)
         self._door = Door(
             authenticator=self._authenticator,
             in_flight=self._in_flight,
@@ -122,10 +126,20 @@ class Gateway:
         told = idempotency.never_free if self._money is None else fate_of
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
         return [
-            *routes.paid(desk, once, self._relaying, self._counter),
+            *routes.paid(desk, once, self._relaying, self._counter, self._shelf(settings)),
             *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
         ]
+
+    def _shelf(self, settings: Settings) -> Shelf:
+        return Shelf(
+            door=self._door,
+            engine=self._engine,
+            writer=self._writer,
+            clock=SystemClock(),
+            retention=Retention(settings.stored_days),
+            body_limit=settings.body_limit,
+        )
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -172,6 +186,7 @@ class Gateway:
         await self._counter.close()
         await self._door.close()
         await self._authenticator.close()
+        await self._writer.close()
         await self._keeper.close()
         await self._engine.dispose()
         self._counts.close()

@@ -12,7 +12,8 @@ from meterway.edge import forwarding
 from meterway.edge.anthropic import complete, count_tokens, messages
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
-from meterway.edge.openai import chat, completions, models
+from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import (
     account,
     billing,
@@ -23,6 +24,7 @@ from meterway.edge.platform import (
     receipts,
     usage,
 )
+from meterway.edge.platform import completions as kept_completions
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Readiness, alive
 from meterway.edge.platform.home import home
@@ -63,7 +65,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def paid(
-    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
+    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter, shelf: Shelf
 ) -> Sequence[Route]:
     """Return the vendors' routes."""
     counting = InputCounter(relaying.gate, counter, relaying.network)
@@ -71,22 +73,35 @@ def paid(
     one = models.OneModel(desk.authenticator, relaying.find)
     texts, legacy = completions.endpoint(desk), complete.endpoint(desk, relaying.most_output)
     return [
-        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
+        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk, shelf=shelf), once, OPENAI_CHAT)),
         Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("POST", completions.PATH, Idempotent(texts, once, OPENAI_COMPLETIONS)),
         Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
-        *_forwarded(desk, once, count_tokens.CountTokens(desk, counting), listed),
+        *kept(once, shelf),
+        *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
     ]
 
 
-def _forwarded(desk: Desk, once: Idempotence, counted: Handler, listed: Handler) -> Sequence[Route]:
+def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
+    """Return the routes of what is kept; their POSTs may be repeated under an `Idempotency-Key`."""
+    once = msgspec.structs.replace(once, fate_of=idempotency.never_free)
+    return [
+        route._replace(handler=Idempotent(route.handler, once)) if route.method == "POST" else route
+        for route in (*conversations.routes(shelf), *stored.routes(shelf))
+    ]
+
+
+def _forwarded(
+    desk: Desk, once: Idempotence, free: tuple[Handler, Handler], shelf: Shelf
+) -> Sequence[Route]:
     """Return the routes of the forwarding services: the same, on billing channels of their own."""
+    counted, listed = free
     code, codex = forwarding.CLAUDE_CODE, forwarding.CODEX
     said = Idempotent(messages.endpoint(desk, code), once, ANTHROPIC_MESSAGES)
-    chatted = Idempotent(chat.endpoint(desk, code), once, OPENAI_CHAT)
+    chatted = Idempotent(chat.endpoint(desk, code, shelf), once, OPENAI_CHAT)
     return [
         Route("POST", forwarding.path(code, messages.PATH), said),
         Route("POST", forwarding.path(code, count_tokens.PATH), counted),
@@ -127,6 +142,7 @@ def platform(door: Door, office: Office, once: Idempotence) -> Sequence[Route]:
         *usage.routes(door, usage_desk),
         *billing.routes(door, billing_desk),
         *rates.routes(door, partial(_listings, office)),
+        *kept_completions.routes(door, engine),
     ]
 
 

@@ -231,6 +231,13 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days that ended calls are kept; sums by day stay. Default: for ever.",
     )
+    stored_days: int = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Days that responses and chat completions made with `store` are kept; "
+        "0: for ever.",
+    )
     journal_sync: Literal["relaxed", "always"] = Field(
         "relaxed",
         description="always: a reply's last byte waits until its charge is on the disk.",

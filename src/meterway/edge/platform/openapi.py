@@ -12,6 +12,8 @@ from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send
 _FOLDER = files("meterway.edge.platform") / "description"
 _FRAGMENTS = (
     "chat.json",
+    "stored.json",
+    "conversations.json",
     "messages.json",
     "legacy.json",
     "models.json",

@@ -155,9 +155,9 @@ def test_a_part_of_an_unknown_kind_is_refused_by_its_name_elsewhere():
     assert "hologram" in refused.value.message
 
 
-@pytest.mark.parametrize("kind", ["web_search_call", "mcp_call", "computer_call_output"])
+@pytest.mark.parametrize("kind", ["web_search_call", "tool_search_call", "computer_call_output"])
 def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
-    request = decoded(input=[{"role": "user", "content": "Hi"}, {"type": kind, "id": "x"}])
+    request = decoded(input=[{"role": "user", "content": "Hi"}, {"type": kind, "arguments": {}}])
 
     for codec in (OPENAI_CHAT, ANTHROPIC_MESSAGES):
         with pytest.raises(UnsupportedContentError) as refused:
@@ -181,6 +181,10 @@ def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
         ({"input": [message("user", {"type": "input_file"})]}, "input[0].content[0].file_data"),
         ({"input": [{"type": "function_call", "name": "f", "arguments": ""}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments"),
+        (
+            {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]},
+            "input[0].arguments",
+        ),
         ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input"),
         ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
         ({"input": []}, "input"),
@@ -397,6 +401,14 @@ def test_another_vendors_signature_comes_back_as_it_was():
         neutral.RedactedThinking(data="cmVk", path="input[2]"),
         neutral.ToolCall(id="c1", name="f", arguments="{}", signature="Z2Vt", path="input[4]"),
     )
+
+
+def test_a_signature_of_gemini_stays_in_its_envelope():
+    signed = seal(Envelope(Dialect.GEMINI, "signature", "Z2Vt"))
+
+    (turn,) = decoded(input=[thought(signed, "Hm")]).messages
+
+    assert turn.parts == (neutral.Thinking(text="Hm", signature=signed, path="input[0]"),)
 
 
 @pytest.mark.parametrize("text", ["Hm", ""])

@@ -148,10 +148,9 @@ class _Reader:
         call_id = _needed(item.call_id, f"{path}.call_id")
         name = self._names.flat(item.namespace, _needed(item.name, f"{path}.name"))
         if item.type == "custom_tool_call":
-            said = _needed(item.input, f"{path}.input")
-            arguments = wrapped(said)
+            arguments = wrapped(_text(item.input, f"{path}.input"))
         else:
-            arguments = _needed(item.arguments, f"{path}.arguments")
+            arguments = _text(item.arguments, f"{path}.arguments")
         return neutral.ToolCall(
             id=call_id,
             name=name,
@@ -188,6 +187,12 @@ class _Reader:
         turn = _Turn(role, path)
         self.turns.append(turn)
         return turn
+
+
+def _text(raw: msgspec.Raw, path: str) -> str:
+    if not wire.given(raw):
+        raise required(path)
+    return decode_at(raw, str, path)
 
 
 def _needed(value: T | None, path: str) -> T:
