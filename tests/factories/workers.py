@@ -54,6 +54,13 @@ class Worker:
             answer.body = await asyncio.wait_for(client.reader.readuntil(_LAST_CHUNK), DEADLINE)
         return answer
 
+    async def stranger(self):
+        """Return the key of another user."""
+        other = await new_user(self.engine)
+        async with transaction(self.engine) as tx:
+            new = NewKey(user_id=other)
+            return (await keys.create(tx, self.pepper, new, known=(), now=0))[1]
+
     async def give(self, *, wallet=0, credit=0, billing="cc-omg"):
         async with transaction(self.engine) as tx:
             if wallet:

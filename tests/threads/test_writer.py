@@ -121,6 +121,20 @@ async def test_rows_are_locked_in_the_order_of_their_names(engine, writer):
     assert seen == ["a", "b", "c"]
 
 
+async def test_writers_of_two_processes_do_not_wait_for_each_other(engine):
+    ids = sorted([await _conversation(engine) for _ in range(4)])
+    one, other = Writer(engine, gather=0), Writer(engine, gather=0)
+
+    await asyncio.gather(
+        *(one.put(_append(id_, "x"), id_) for id_ in ids),
+        *(other.put(_append(id_, "y"), id_) for id_ in reversed(ids)),
+    )
+
+    assert await _names(engine) == ["x"] * 4 + ["y"] * 4
+    await one.close()
+    await other.close()
+
+
 async def test_database_that_is_down_is_told_to_all(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path}/no-folder/file.db")
     writer = Writer(engine, gather=0)

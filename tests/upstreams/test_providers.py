@@ -314,6 +314,7 @@ def test_models_are_listed_by_a_get_without_body():
         ("https://x/v1?api-version=p", "/chat", "https://x/v1/chat?api-version=p"),
         ("https://x", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse"),
         ("https://x/v1beta?key=k", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse&key=k"),
+        ("https://x/v1", "/v1beta/models", "https://x/v1beta/models"),
         ("https://x/p/v1beta/openai/", "/v1beta/models", "https://x/p/v1beta/models"),
         ("https://x/v1/openai", "/chat/completions", "https://x/v1/openai/chat/completions"),
         ("http://[::1]:8080/v10", "/v1/chat", "http://[::1]:8080/v10/v1/chat"),

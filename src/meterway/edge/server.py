@@ -1,8 +1,9 @@
 """The front door: finds who serves a request by exact method and path, before any framework.
 
 Clients disagree on what a base URL is, so a path that is not in the table is looked up once more
-without its accidents: doubled `/v1` or slashes, a slash at the end, a missing `/v1`, a vendor's
-name in front (`/openai/v1/…`, `/anthropic/v1/…`).
+without its accidents: doubled versions or slashes, a slash at the end, a missing `/v1`, a vendor's
+name in front (`/openai/v1/…`, `/anthropic/v1/…`, `/gemini/v1beta/…`), Google's compatible face
+(`/v1beta/openai/…`). Google's methods are the same in `/v1` and `/v1beta`.
 """
 
 import re
@@ -35,7 +36,9 @@ from meterway.kit.ids import CallIds
 from meterway.protocols.dialects import Family
 
 _log = structlog.get_logger()
-_VENDORS = frozenset({"openai", "anthropic"})
+_VENDORS = frozenset({"openai", "anthropic", "gemini"})
+_GOOGLE, _GOOGLES_METHODS = "v1beta", (":generateContent", ":streamGenerateContent", ":countTokens")
+_VERSIONS = frozenset({"v1", _GOOGLE})
 _ANTHROPICS = ("/messages", "/complete")
 _SHOWN_PATH = 200
 _DAY = b"86400"
@@ -121,10 +124,14 @@ class Server:
             parts = rest.split("/")[1:]
         if len(parts) > 1 and parts[0] in _VENDORS:
             del parts[0]
-        while parts[:2] == ["v1", "v1"]:
+        while len(parts) > 1 and parts[0] in _VERSIONS and parts[1] in _VERSIONS:
             del parts[0]
+        if parts[:2] == [_GOOGLE, "openai"]:
+            parts[:2] = ["v1"]
         if parts and parts[0] in self._families:
             parts.insert(0, "v1")
+        if parts[:2] == ["v1", "models"] and parts[-1].endswith(_GOOGLES_METHODS):
+            parts[0] = _GOOGLE
         return f"{base}/{'/'.join(parts)}"
 
     def _allowed(self, path: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ from meterway.relay.stream import Reply
 
 Passed: TypeAlias = Callable[[Request, RawObject], Mapping[str, str]]
 
-_STREAM_HEADERS: Headers = (
+STREAM_HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -54,7 +54,7 @@ _ODD = re.compile(rb"[^\x20-\x7e]+")
 class Framing(msgspec.Struct, frozen=True):
     """How a stream goes over HTTP; `comment` is what its readers skip, and keeps it alive."""
 
-    headers: Headers = _STREAM_HEADERS
+    headers: Headers = STREAM_HEADERS
     comment: bytes = sse.COMMENT
 
 

@@ -10,9 +10,16 @@ from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
 from meterway.edge.anthropic import complete, count_tokens, messages
+from meterway.edge.gemini import count_tokens as gemini_tokens
+from meterway.edge.gemini import generate
+from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.responses import counting as response_counting
+from meterway.edge.openai.responses import create as response_making
+from meterway.edge.openai.responses import stored as stored_responses
+from meterway.edge.openai.responses.turns import Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import (
     account,
@@ -43,8 +50,10 @@ from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
 from meterway.protocols.chat.anthropic_complete import ANTHROPIC_COMPLETE
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_completions import OPENAI_COMPLETIONS
+from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.relay.counting import InputCounter
 from meterway.tokens.service import TokenCounter
 
@@ -80,8 +89,28 @@ def paid(
         Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
         Route("GET", models.LIST_PATH, listed),
         Route("GET", models.ONE_PATH, one),
+        *_responses(desk, once, shelf, counting),
+        *_googles(desk, once, relaying, counting),
         *kept(once, shelf),
         *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
+    ]
+
+
+def _responses(
+    desk: Desk, once: Idempotence, shelf: Shelf, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes that make responses; one of them is a forwarding service's."""
+    turns, codex = Turns(shelf), forwarding.CODEX
+    make = response_making.CreateResponse(desk, turns)
+    forwarded = response_making.CreateResponse(desk, turns, codex)
+    count = response_counting.CountInput(desk, turns, counting)
+    path, refuse = response_making.PATH, response_making.no_websocket
+    return [
+        Route("POST", path, Idempotent(make, once, OPENAI_RESPONSES)),
+        Route("GET", path, refuse),
+        Route("POST", response_counting.PATH, count),
+        Route("POST", forwarding.path(codex, path), Idempotent(forwarded, once, OPENAI_RESPONSES)),
+        Route("GET", forwarding.path(codex, path), refuse),
     ]
 
 
@@ -90,7 +119,28 @@ def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
     once = msgspec.structs.replace(once, fate_of=idempotency.never_free)
     return [
         route._replace(handler=Idempotent(route.handler, once)) if route.method == "POST" else route
-        for route in (*conversations.routes(shelf), *stored.routes(shelf))
+        for route in (
+            *conversations.routes(shelf),
+            *stored.routes(shelf),
+            *stored_responses.routes(shelf),
+        )
+    ]
+
+
+def _googles(
+    desk: Desk, once: Idempotence, relaying: Relaying, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes of the Gemini API; more than its methods end in a model's name."""
+    listed = gemini_models.ModelList(desk.authenticator, relaying.offered)
+    one = gemini_models.OneModel(desk.authenticator, relaying.find)
+    whole = generate.GenerateContent(desk, stream=False)
+    streamed = generate.GenerateContent(desk, stream=True)
+    return [
+        Route("POST", generate.WHOLE_PATH, Idempotent(whole, once, GEMINI, google=True)),
+        Route("POST", generate.STREAM_PATH, Idempotent(streamed, once, GEMINI, google=True)),
+        Route("POST", gemini_tokens.PATH, gemini_tokens.CountTokens(desk, counting)),
+        Route("GET", gemini_models.LIST_PATH, listed),
+        Route("GET", gemini_models.ONE_PATH, one),
     ]
 
 

@@ -20,6 +20,7 @@ _PER_CALL = ("anthropic-version", "anthropic-beta")
 _PREPARED = 4096
 _MODEL, _MODELS = "{model}", "models/"  # where a path names the model; what a name may begin with
 _COMPATIBLE = "openai"
+_VERSIONS = frozenset({"v1", "v1beta"})
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 Prepared = tuple[Url, Pairs, Mapping[str, str]]  # and the versions the operator asks for
@@ -188,7 +189,7 @@ def joined(base_url: str, path: str) -> str:
         (size for size in range(min(len(base), len(tail)), 0, -1) if base[-size:] == tail[:size]),
         0,
     )
-    if not shared and base[-1:] == ["v1"] and "v1" in tail:
+    if not shared and base[-1:] == ["v1"] and not _VERSIONS.isdisjoint(tail):
         base.pop()
     whole = "/".join(["", *base, *tail[shared:]])
     asked = "&".join(filter(None, (query, parts.query)))

@@ -90,7 +90,12 @@ class KeepingCodec:
         seen = OPENAI_CHAT.pass_reply(body, model)
         if seen.failure is not None:
             return seen
-        self.reply = json.encode({**json.decode_top(seen.body), "id": json.raw(self.id)})
+        try:
+            fields = json.decode_top(seen.body)
+        except MeterwayError as error:  # it passes as it came
+            self.lost = error.message
+            return seen
+        self.reply = json.encode({**fields, "id": json.raw(self.id)})
         return msgspec.structs.replace(seen, body=self.reply)
 
     def encode_reply(self, reply: neutral.Reply) -> bytes:
@@ -155,7 +160,8 @@ class _Encoder:
         """Return the bytes that tell the client of `event`."""
         if isinstance(event, neutral.Opened):
             event = msgspec.structs.replace(event, id=self._id)
-        self._gathering.take((event,))
+        if not isinstance(event, neutral.Failed):  # what failed upstream was never whole
+            self._gathering.take((event,))
         if isinstance(event, neutral.Closed):
             self._gathering.end(None)
         return self._inner.encode(event)
@@ -193,8 +199,11 @@ class _Reader:
         self.service_tier = inner.service_tier
         if data:
             data = b"".join([self._named(block) for block in self._splitter.feed(data)])
+        if self.failure is not None:  # it was never whole
+            return data
+        if data:
             self._take(data)
-        if self.closed and self.failure is None:
+        if self.closed:
             self._gathering.end(self.usage)
         return data
 
@@ -236,6 +245,7 @@ class CompletionKeep:
         self._request = request
         self._caller = caller
         self._metadata = metadata.read(body.pop("metadata", None))
+        self._model = msgspec.Raw(bytes(body.get("model", _NULL)))
         self._messages = bytes(body.get("messages", b"[]"))
         self._facts = {name: msgspec.Raw(bytes(body.get(name, _NULL))) for name in _ECHOED}
         self._facts["input_user"] = msgspec.Raw(bytes(body.get("user", _NULL)))
@@ -270,7 +280,7 @@ class CompletionKeep:
             user_id=self._caller.user_id,
             key_id=self._caller.key_id,
             created_at=now,
-            model=msgspec.json.decode(fields["model"], type=str),
+            model=_text(fields.get("model")) or _text(self._model) or "",
             metadata=self._metadata,
             messages=self._messages,
             body=json.encode(body),
@@ -279,3 +289,8 @@ class CompletionKeep:
 
     def _tell(self, why: str) -> None:
         _log.error("completion.not_kept", error=why, **self._request.facts())
+
+
+def _text(value: msgspec.Raw | None) -> str | None:
+    told = None if value is None else msgspec.json.decode(value)
+    return told if isinstance(told, str) else None

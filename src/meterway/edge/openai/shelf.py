@@ -72,7 +72,7 @@ class Endpoint:
         if self._reads:
             sent = await read_body(scope, receive, shelf.body_limit, door.in_flight)
             body = json.decode_top(sent) if sent.strip() else {}
-        asked = Asked(scope.get("path_params", {}), _query(scope["query_string"]), body)
+        asked = Asked(scope.get("path_params", {}), query_of(scope["query_string"]), body)
         value = await door.unbroken(self._act(caller, asked))
         headers = [*request_of(scope).head, JSON_TYPE, (b"cache-control", b"no-store")]
         await send_reply(send, 200, headers, json.encode(value))
@@ -86,8 +86,8 @@ def cursor_of(query: Sequence[tuple[str, str]], *, descending: bool) -> Cursor:
     given = dict(query)
     limit, order = given.get("limit", str(_USUAL)), given.get("order")
     digits = limit.isascii() and limit.isdigit() and len(limit) <= len(str(MOST))
-    if not digits or not 1 <= int(limit) <= MOST:
-        raise InvalidRequestError(f"`limit` is a whole number from 1 to {MOST}.", param="limit")
+    if not digits or int(limit) > MOST:  # 0 asks for an empty page, and vendors' own suites do
+        raise InvalidRequestError(f"`limit` is a whole number up to {MOST}.", param="limit")
     if order is not None and order not in _ORDERS:
         raise InvalidRequestError("`order` is `asc` or `desc`.", param="order")
     if order is not None:
@@ -113,7 +113,8 @@ def required(body: RawObject, name: str) -> msgspec.Raw:
     return body[name]
 
 
-def _query(text: bytes) -> list[tuple[str, str]]:
+def query_of(text: bytes) -> list[tuple[str, str]]:
+    """Return the names and values of a query. Raises `InvalidRequestError`."""
     try:
         return parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError:

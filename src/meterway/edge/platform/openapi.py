@@ -13,10 +13,12 @@ _FOLDER = files("meterway.edge.platform") / "description"
 _FRAGMENTS = (
     "chat.json",
     "stored.json",
+    "responses.json",
     "conversations.json",
     "messages.json",
     "legacy.json",
     "models.json",
+    "gemini.json",
     "forwarding.json",
     "keys.json",
     "account.json",

@@ -16,6 +16,7 @@ from meterway.protocols.chat.openai_responses.items import (
     reference_of,
     with_items,
 )
+from meterway.protocols.chat.openai_responses.replay import told_again
 
 OPENAI_RESPONSES = OpenAIResponses()
 
@@ -32,5 +33,6 @@ __all__ = [
     "named_items",
     "output_items",
     "reference_of",
+    "told_again",
     "with_items",
 ]
