@@ -168,6 +168,9 @@ class Settings(BaseSettings):
     websocket_limit: Bytes = Field(
         16 * MEBIBYTE, description="Largest message of a WebSocket, before and after unpacking."
     )
+    websockets_each: int = Field(
+        100, gt=0, description="Most WebSockets one user has open at one worker; more is 429."
+    )
     websocket_ping: Seconds = Field(
         30.0, description="Silence after which a WebSocket's client is asked whether it is there."
     )

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from meterway.edge.errors import Rendered
-from meterway.edge.openai.responses.events import Events, UnknownEventError, read_wish
+from meterway.edge.openai.responses.events import Events, UnknownEventError, lane_of, read_wish
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 
@@ -23,6 +23,12 @@ def wish(text: bytes):
     return read_wish(decode_top(text))
 
 
+def _read(text: bytes):
+    body = decode_top(text)
+    lane_of(body)
+    return read_wish(body)
+
+
 def test_a_wish_is_the_request_over_http_without_what_sockets_add():
     read = wish(
         b'{"type":"response.create","model":"m","input":"hi","store":false,"generate":false,'
@@ -30,7 +36,7 @@ def test_a_wish_is_the_request_over_http_without_what_sockets_add():
     )
 
     assert read is not None
-    assert (read.generate, read.lane) == (False, "lane")
+    assert read.generate is False
     assert {name: bytes(value) for name, value in read.body.items()} == {
         "model": b'"m"',
         "input": b'"hi"',
@@ -44,7 +50,7 @@ def test_what_is_not_said_has_its_default():
     read = wish(b'{"type":"response.create","generate":null,"stream_id":null}')
 
     assert read is not None
-    assert (read.generate, read.lane) == (True, None)
+    assert read.generate is True
 
 
 def test_that_a_response_was_read_asks_for_nothing():
@@ -72,7 +78,7 @@ def test_other_types_are_refused_by_name(text):
 )
 def test_a_field_that_cannot_be_served_is_named(field, param):
     with pytest.raises(InvalidRequestError) as caught:
-        wish(b'{"type":"response.create",' + field + b"}")
+        _read(b'{"type":"response.create",' + field + b"}")
 
     assert caught.value.param == param
 
@@ -103,7 +109,7 @@ async def test_every_event_repeats_the_name_the_client_gave():
     events = Events(heard, 'a "lane"')  # type: ignore[arg-type]  # as above
 
     await events.tell(STREAM)
-    await events.fail(Rendered(400, [], b'{"error":{"code":"c"}}'))
+    await events.fail(Rendered(400, [], b'{"error":{"code":"c"}}'), "req_1")
 
     told = [msgspec.json.decode(text) for text in heard.texts]
     assert [event["stream_id"] for event in told] == ['a "lane"'] * 3
@@ -114,10 +120,11 @@ async def test_an_error_has_its_status_and_what_to_do_about_it_where_either_clie
     headers = [(b"content-type", b"application/json"), (b"retry-after", b"3")]
 
     await Events(heard).fail(  # type: ignore[arg-type]  # as above
-        Rendered(429, headers, b'{"error":{"code":"c","message":"m","type":"t","param":null}}')
+        Rendered(429, headers, b'{"error":{"code":"c","message":"m","type":"t","param":null}}'),
+        "req_1",
     )
 
-    waits = {"retry-after": "3"}
+    waits = {"retry-after": "3", "x-request-id": "req_1"}
     assert msgspec.json.decode(heard.texts[0]) == {
         "type": "error",
         "status": 429,

@@ -35,13 +35,23 @@ class Wish(msgspec.Struct):
     """What one message asks for: the fields of `POST /v1/responses`, and what sockets add.
 
     Without `generate` the response is only prepared: its id can be continued, nothing is asked of
-    an upstream. `lane` is the client's name for what it asks, which every event of the answer
-    repeats as `stream_id`.
+    an upstream.
     """
 
     body: RawObject
     generate: bool = True
-    lane: str | None = None
+
+
+def lane_of(body: RawObject) -> str | None:
+    """Return the client's name for what a message asks; every event of the answer repeats it.
+
+    Raises `InvalidRequestError`.
+    """
+    lane = optional(body, "stream_id", str)
+    if lane is not None and not 0 < len(lane) <= _LONGEST_LANE:
+        message = f"`stream_id` has 1 to {_LONGEST_LANE} characters."
+        raise InvalidRequestError(message, param="stream_id")
+    return lane
 
 
 def read_wish(body: RawObject) -> Wish | None:
@@ -57,23 +67,19 @@ def read_wish(body: RawObject) -> Wish | None:
         message = "`background` is not for WebSockets; use POST /v1/responses."
         raise InvalidRequestError(message, param="background")
     generate = optional(body, "generate", bool) is not False
-    lane = optional(body, "stream_id", str)
-    if lane is not None and not 0 < len(lane) <= _LONGEST_LANE:
-        message = f"`stream_id` has 1 to {_LONGEST_LANE} characters."
-        raise InvalidRequestError(message, param="stream_id")
     for name in _SOCKETS_OWN:
         body.pop(name, None)
     body["stream"] = _TRUE
-    return Wish(body, generate, lane)
+    return Wish(body, generate)
 
 
 class Events:
     """Sends the events of one response: the `Send` of a call whose client is a socket."""
 
     def __init__(self, socket: Socket, lane: str | None = None) -> None:
+        self.lane = lane
         self._socket = socket
         self._splitter = sse.Splitter()
-        self._lane = b"" if lane is None else b',"stream_id":' + json.encode(lane)
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Take a piece of the stream; its head says nothing, and comments are for HTTP alone."""
@@ -87,19 +93,19 @@ class Events:
             if event is not None and event.data.startswith(b"{"):
                 await self._socket.send(self._named(event.data))
 
-    async def fail(self, refused: Rendered) -> None:
-        """Send the event that tells of an error.
+    async def fail(self, refused: Rendered, request_id: str) -> None:
+        """Send the event that tells of the error of one message, whose call has `request_id`.
 
         Agents look for the headers beside the error, OpenAI's own clients inside it.
         """
-        headers = {
-            name.decode(): value.decode() for name, value in refused.headers if name in _TELLING
-        }
+        headers = {n.decode(): v.decode() for n, v in refused.headers if n in _TELLING}
+        headers["x-request-id"] = request_id
         error = msgspec.json.decode(refused.body)["error"]
-        told: dict[str, Any] = {"type": "error", "status": refused.status, "error": error}
-        if headers:
-            told["headers"] = error["headers"] = headers
+        error["headers"] = headers
+        told = {"type": "error", "status": refused.status, "error": error, "headers": headers}
         await self._socket.send(self._named(json.encode(told)))
 
     def _named(self, event: bytes) -> bytes:
-        return event.rstrip()[:-1] + self._lane + b"}" if self._lane else event
+        if self.lane is None:
+            return event
+        return b'%b,"stream_id":%b}' % (event.rstrip()[:-1], json.encode(self.lane))

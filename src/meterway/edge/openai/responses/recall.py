@@ -7,10 +7,9 @@ A socket goes on from its own responses though they were made with `store: false
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Final, TypeAlias
+from typing import Final
 
-Pieces: TypeAlias = tuple[bytes, ...]
-"""A history: JSON arrays of items, one after the other; turns share what they have in common."""
+from meterway.edge.openai.responses.turns import Said
 
 _EACH: Final = 4
 _MOST: Final = 64 * 1024 * 1024
@@ -19,17 +18,17 @@ _MOST: Final = 64 * 1024 * 1024
 class Recall:
     """The last responses of each socket, `most` bytes in all; what was used least lately goes.
 
-    Histories are counted as if they had nothing in common, so memory is never more than that.
+    Histories share what they have in common, and are counted as if they shared nothing.
     """
 
     def __init__(self, most: int = _MOST, each: int = _EACH) -> None:
         self._most = most
         self._each = each
-        self._kept: OrderedDict[tuple[Hashable, str], Pieces] = OrderedDict()
+        self._kept: OrderedDict[tuple[Hashable, str], Said] = OrderedDict()
         self._own: dict[Hashable, OrderedDict[str, None]] = {}
         self.held = 0
 
-    def put(self, socket: Hashable, id_: str, history: Pieces) -> None:
+    def put(self, socket: Hashable, id_: str, history: Said) -> None:
         """Remember the history up to a response, it included, for one socket."""
         size = _size(history)
         if size > self._most:
@@ -43,7 +42,7 @@ class Recall:
         while self.held > self._most:
             self._forget(*next(iter(self._kept)))
 
-    def get(self, socket: Hashable, id_: str) -> Pieces | None:
+    def get(self, socket: Hashable, id_: str) -> Said | None:
         """Return the history up to a response that was made on the same socket."""
         history = self._kept.get((socket, id_))
         if history is not None:
@@ -63,5 +62,5 @@ class Recall:
             del self._own[socket]
 
 
-def _size(history: Pieces) -> int:
+def _size(history: Said) -> int:
     return sum(map(len, history))
