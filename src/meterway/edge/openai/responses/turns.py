@@ -88,7 +88,8 @@ class Turns:
             new = _named(input_items(body))
             parent, before = await self._before(caller, parent, lately)
             history = [item for items in before for item in output_items(items)]
-            asked = with_items(asked, [*history, *_resolved(new, history)])
+            new = _resolved(new, history)
+            asked = with_items(asked, [*history, *new])
         turn = Turn(self, frame, asked, caller, parent, new, now, stores=stores)
         if lately is not None:
             turn.before = before
