@@ -156,10 +156,11 @@ async def test_the_forwarding_service_bills_its_own_channel(worker):
     assert call.billing == "codex-omg"
 
 
-async def test_a_websocket_is_refused_so_that_clients_come_back_at_once(worker):
+async def test_where_no_websocket_is_asked_for_426_names_the_protocol(worker):
     answer = await worker.ask(f"GET {PATH}")
 
-    assert (answer.status, answer.json()["error"]["code"]) == (426, "websocket_not_served")
+    assert (answer.status, answer.json()["error"]["code"]) == (426, "upgrade_required")
+    assert answer.headers["upgrade"] == "websocket"
 
 
 async def test_two_turns_at_once_on_one_conversation_are_both_kept_whole(worker):

@@ -156,6 +156,17 @@ async def test_an_item_of_the_history_may_stand_by_its_id(desk):
     assert missing.value.param == "input[0].id"
 
 
+async def test_a_turn_with_a_reference_is_continued_with_the_item_in_its_place(desk):
+    first = await desk.said()
+    again = [{"type": "item_reference", "id": "msg_a"}]
+    second = await desk.said(previous_response_id=first.frame.id, input=again)
+
+    third = await desk.begin(previous_response_id=second.frame.id)
+
+    told = ["message", "message", "reasoning", "message", "message", "reasoning", "message"]
+    assert [kind for kind, _, _ in asked(third)] == told
+
+
 async def test_with_zero_retention_nothing_is_kept_or_continued(desk):
     caller = msgspec.structs.replace(desk.ann, keeps=False)
 
