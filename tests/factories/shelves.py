@@ -37,6 +37,7 @@ class Kept:
 
     engine: Any
     clock: FakeClock
+    in_flight: InFlight
     routes: list[Route]
     server: RunningServer
     ann: str = ""
@@ -93,7 +94,7 @@ async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> Asyn
         )
         routes.append(Route("POST", chat.PATH, chat.endpoint(desk, shelf=shelf)))
     async with serving(Server(routes, CallIds(0))) as server:
-        kept = Kept(engine, clock, routes, server)
+        kept = Kept(engine, clock, door.in_flight, routes, server)
         ann, bob = await new_user(engine, postpaid=True), await new_user(engine)
         kept.ann, kept.bob = await _key(engine, ann), await _key(engine, bob)
         kept.zero = await _key(engine, ann, zero_retention=True)

@@ -130,3 +130,16 @@ async def test_openais_clients_may_use_googles_base(worker):
     answer = await worker.ask("POST /v1beta/openai/chat/completions", chat)
 
     assert answer.json()["object"] == "chat.completion"
+
+
+async def test_googles_clients_get_their_shapes_under_v1_too(worker):
+    named = {"more": ["x-goog-api-client: google-genai-sdk/3.6.1"]}
+
+    listed = await worker.ask("GET /models?pageSize=1", **named)
+    one = await worker.ask(f"GET /v1/models/{MODEL}", **named)
+    refused = await worker.ask("GET /v1/models", key="sk-" + "x" * 48, **named)
+
+    assert len(listed.json()["models"]) == 1
+    assert one.json()["name"] == f"models/{MODEL}"
+    assert refused.json()["error"]["status"] == "UNAUTHENTICATED"
+    assert (await worker.ask("GET /v1/models")).json()["object"] == "list"

@@ -38,6 +38,7 @@ from meterway.protocols.dialects import Family
 _log = structlog.get_logger()
 _VENDORS = frozenset({"openai", "anthropic", "gemini"})
 _GOOGLE, _GOOGLES_METHODS = "v1beta", (":generateContent", ":streamGenerateContent", ":countTokens")
+GOOGLES_CLIENT = b"x-goog-api-client"  # the header in which Google's clients name themselves
 _VERSIONS = frozenset({"v1", _GOOGLE})
 _ANTHROPICS = ("/messages", "/complete")
 _SHOWN_PATH = 200
@@ -155,7 +156,7 @@ def family_of(path: str, headers: Mapping[bytes, bytes]) -> Family | None:
     service, path = forwarding.split(path)
     if not service and path.startswith("/api/"):
         return None
-    if path.startswith("/v1beta/"):
+    if path.startswith("/v1beta/") or GOOGLES_CLIENT in headers:
         return Family.GOOGLE
     if b"anthropic-version" in headers or path.removeprefix("/v1").startswith(_ANTHROPICS):
         return Family.ANTHROPIC

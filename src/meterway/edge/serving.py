@@ -158,7 +158,8 @@ async def serve(
     request = client.request
     with _Presence(client.scope, desk.drain_seconds) as presence:
         reply = await relay(call, caller, desk.gate)
-        request.release()
+        if keep is None:  # else what was asked stays in memory until it is kept
+            request.release()
         presence.tell(reply)
         await _Delivery(client, desk, presence, keep).of(reply)
 

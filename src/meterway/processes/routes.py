@@ -81,6 +81,8 @@ def paid(
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
+    googles_list = gemini_models.ModelList(desk.authenticator, relaying.offered)
+    googles_one = gemini_models.OneModel(desk.authenticator, relaying.find)
     texts, legacy = completions.endpoint(desk), complete.endpoint(desk, relaying.most_output)
     return [
         Route("POST", chat.PATH, Idempotent(chat.endpoint(desk, shelf=shelf), once, OPENAI_CHAT)),
@@ -88,10 +90,12 @@ def paid(
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("POST", completions.PATH, Idempotent(texts, once, OPENAI_COMPLETIONS)),
         Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
-        Route("GET", models.LIST_PATH, listed),
-        Route("GET", models.ONE_PATH, one),
+        Route("GET", models.LIST_PATH, gemini_models.ByClient(googles_list, listed)),
+        Route("GET", models.ONE_PATH, gemini_models.ByClient(googles_one, one)),
+        Route("GET", gemini_models.LIST_PATH, googles_list),
+        Route("GET", gemini_models.ONE_PATH, googles_one),
         *_responses(desk, once, shelf, counting),
-        *_googles(desk, once, relaying, counting),
+        *_googles(desk, once, counting),
         *kept(once, shelf),
         *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
     ]
@@ -136,20 +140,14 @@ def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
     ]
 
 
-def _googles(
-    desk: Desk, once: Idempotence, relaying: Relaying, counting: InputCounter
-) -> Sequence[Route]:
-    """Return the routes of the Gemini API; more than its methods end in a model's name."""
-    listed = gemini_models.ModelList(desk.authenticator, relaying.offered)
-    one = gemini_models.OneModel(desk.authenticator, relaying.find)
+def _googles(desk: Desk, once: Idempotence, counting: InputCounter) -> Sequence[Route]:
+    """Return the routes of the Gemini API's methods."""
     whole = generate.GenerateContent(desk, stream=False)
     streamed = generate.GenerateContent(desk, stream=True)
     return [
         Route("POST", generate.WHOLE_PATH, Idempotent(whole, once, GEMINI, google=True)),
         Route("POST", generate.STREAM_PATH, Idempotent(streamed, once, GEMINI, google=True)),
         Route("POST", gemini_tokens.PATH, gemini_tokens.CountTokens(desk, counting)),
-        Route("GET", gemini_models.LIST_PATH, listed),
-        Route("GET", gemini_models.ONE_PATH, one),
     ]
 
 

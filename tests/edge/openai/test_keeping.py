@@ -236,6 +236,22 @@ async def test_stream_is_kept_before_its_end_leaves(sqlite):
     assert seen == [0, 1]
 
 
+@pytest.mark.parametrize("store", [True, False])
+async def test_what_was_asked_counts_as_held_until_it_is_kept(sqlite, store):
+    relay = Relay()
+    seen = []
+    async with open_shelf(sqlite, relay) as kept:
+
+        async def look():
+            seen.append(kept.in_flight.held > 0)
+
+        relay.transport.answers = [stream(*STREAM[:2], look, *STREAM[2:])]
+        await _streamed(kept, store=store)
+
+        assert seen == [store]
+        assert kept.in_flight.held == 0
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 async def test_stream_that_breaks_off_is_not_kept(sqlite, count):
     broken = b'data: {"error":{"message":"oh","type":"server_error"}}\n\n'

@@ -4,7 +4,7 @@ Follows https://ai.google.dev/api/models. Listed is what the key may use; a page
 last model before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,8 +12,17 @@ from meterway.auth.service import Authenticator
 from meterway.catalog.types import Model
 from meterway.edge.credentials import caller_of
 from meterway.edge.gemini.generate import model_of
-from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
+from meterway.edge.http import (
+    JSON_TYPE,
+    Handler,
+    Receive,
+    Scope,
+    Send,
+    request_of,
+    send_reply,
+)
 from meterway.edge.openai.models import Find, Offered
+from meterway.edge.server import GOOGLES_CLIENT
 from meterway.kit import json
 from meterway.kit.errors import InvalidRequestError
 from meterway.routing.router import ModelNotFoundError
@@ -55,6 +64,22 @@ class OneModel:
         if model is None:
             raise ModelNotFoundError(name)
         await _answer(scope, send, _shown(model))
+
+
+class ByClient:
+    """Serves Google's own clients in their shape under `/v1` too, and all others as usual.
+
+    They leave the version out where they are given a base URL, and name themselves in a header.
+    """
+
+    def __init__(self, googles: Handler, usual: Handler) -> None:
+        self._googles = googles
+        self._usual = usual
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one request."""
+        is_googles = GOOGLES_CLIENT in request_of(scope).headers
+        return (self._googles if is_googles else self._usual)(scope, receive, send)
 
 
 async def _answer(scope: Scope, send: Send, value: dict[str, Any]) -> None:

@@ -219,6 +219,17 @@ def test_the_last_chunk_has_why_it_ended_and_the_usage():
     assert all(one["responseId"] == "r1" for one in chunks(stream))
 
 
+def test_a_refusal_is_told_from_an_answer_whole_and_streamed():
+    refusal = neutral.Choice(parts=(neutral.Refusal(text="No."),), stop=neutral.StopReason.REFUSAL)
+    reply = neutral.Reply(id="r", model="m", choices=(refusal,))
+
+    whole = json.loads(GEMINI.encode_reply(reply))["candidates"][0]
+    last = chunks(told(*events_of(reply)))[-1]["candidates"][0]
+
+    assert whole["content"]["parts"] == [{"text": "No."}]
+    assert whole["finishReason"] == last["finishReason"] == "SAFETY"
+
+
 def test_arguments_over_several_lines_do_not_cut_the_event():
     stream = told(
         neutral.Opened(id="r1", model="m"),
