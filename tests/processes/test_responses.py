@@ -5,7 +5,12 @@ import json
 
 import msgspec
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import (
+    Response,
+    ResponseCompactionItem,
+    ResponseStreamEvent,
+    ResponseUsage,
+)
 from pydantic import TypeAdapter
 
 from tests.factories.workers import MODEL, USD, open_worker
@@ -202,3 +207,21 @@ async def test_nobody_gets_in_without_a_key(worker, request_):
 
     assert answer.status == 401
     assert msgspec.json.decode(answer.body)["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_compacted_conversation_goes_on_from_its_summary(worker):
+    first = (await made(worker)).json()
+    ask_short = {"model": MODEL, "previous_response_id": first["id"]}
+
+    answer = (await worker.ask(f"POST {PATH}/compact", ask_short)).json()
+
+    said, item = answer["output"]
+    assert answer["object"] == "response.compaction"
+    assert (said["role"], said["content"][0]["text"]) == ("user", ASKED)
+    assert ResponseCompactionItem.model_validate(item).id.startswith("cmp_")
+    assert ResponseUsage.model_validate(answer["usage"]).output_tokens > 0
+    goes_on = [said, item, {"role": "user", "content": "On."}]
+    for store in (True, False):
+        then = await made(worker, input=goes_on, store=store)
+        assert then.json()["output"][0]["content"][0]["text"] == "[sandbox] On."
+    assert len(await worker.posted()) == 4

@@ -16,6 +16,7 @@ from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.responses import compact
 from meterway.edge.openai.responses import counting as response_counting
 from meterway.edge.openai.responses import create as response_making
 from meterway.edge.openai.responses import stored as stored_responses
@@ -113,6 +114,7 @@ def _responses(
     return [
         Route("POST", path, Idempotent(make, once, OPENAI_RESPONSES)),
         Route("POST", response_counting.PATH, count),
+        Route("POST", compact.PATH, Idempotent(compact.CompactResponse(desk, turns), once)),
         Route("POST", forwarding.path(codex, path), Idempotent(forwarded, once, OPENAI_RESPONSES)),
     ]
 

@@ -4,7 +4,8 @@ A signature, redacted reasoning or an encrypted thought is worth something to it
 (ADR 0010, point 6). Where a client's dialect has one field for all of them, or the neutral form
 no word for whose it is, it travels as `mw1.` and base64url of `{"d": dialect, "k": kind, "v":
 value, "i": id}`. Kinds: `signature` of a thought in words, `redacted` thought, `call`: the
-signature of the tool call whose id is `i`; `item`: an item's `encrypted_content`, `i` its id.
+signature of the tool call whose id is `i`; `item`: an item's `encrypted_content`, `i` its id;
+`summary`: what a compaction left of a conversation.
 A text without the mark is the vendor's own, as it came.
 """
 
@@ -16,7 +17,7 @@ import msgspec
 
 from meterway.protocols.dialects import Dialect
 
-Kind: TypeAlias = Literal["signature", "redacted", "call", "item"]
+Kind: TypeAlias = Literal["signature", "redacted", "call", "item", "summary"]
 _MARK: Final = "mw1."
 
 

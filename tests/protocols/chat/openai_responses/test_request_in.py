@@ -188,7 +188,6 @@ def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
         ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input"),
         ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
         ({"input": []}, "input"),
-        ({"input": None}, "input"),
         ({"input": 3}, "input"),
         ({"input": [3]}, "input[0]"),
         ({"model": ""}, "model"),
@@ -473,3 +472,14 @@ def test_facts_are_what_routing_and_metering_need():
 
     assert (facts.model, facts.stream, facts.include_usage) == ("m", True, True)
     assert (facts.service_tier, facts.max_tokens, facts.choices) == ("flex", 7, 1)
+
+
+@pytest.mark.parametrize("body", [{"model": "m"}, {"model": "m", "input": None}])
+def test_a_request_that_says_nothing_is_an_empty_word_of_its_user(body):
+    request = OPENAI_RESPONSES.decode_request(json.decode_top(json.encode(body)))
+
+    (message,) = request.messages
+    assert (message.role, message.parts) == (
+        neutral.Role.USER,
+        (neutral.Text(text="", path="input"),),
+    )

@@ -19,10 +19,12 @@ from meterway.kit.errors import InvalidRequestError, MeterwayError
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.openai_family import optional
 from meterway.protocols.chat.openai_responses import (
+    COMPACTION,
     Frame,
     conversation_id,
     frame_of,
     input_items,
+    opened,
     output_items,
     reference_of,
     with_items,
@@ -40,7 +42,8 @@ from meterway.threads.types import Item, Retention, StoredResponse
 _log = structlog.get_logger()
 _OURS = frozenset({"previous_response_id", "conversation", "background"})
 _Parent: TypeAlias = tuple[str | None, str | None]
-"""The response and the conversation a turn goes on from; it has one of them, or none."""
+"""The response and the conversation a turn goes on from. With both it goes on from the response,
+and is appended to the conversation."""
 
 Said: TypeAlias = tuple[bytes, ...]
 """What was said up to a response, it included: JSON arrays of items, one after the other."""
@@ -49,6 +52,7 @@ Lately: TypeAlias = Callable[[str], Said | None]
 """What was said up to a response that was not stored, where somebody remembers it."""
 
 _NO_PARENT: _Parent = (None, None)
+_COMPACTED = b'"%b"' % COMPACTION.encode()
 _NULL = msgspec.Raw(b"null")
 
 
@@ -89,7 +93,11 @@ class Turns:
             parent, before = await self._before(caller, parent, lately)
             history = [item for items in before for item in output_items(items)]
             new = _resolved(new, history)
-            asked = with_items(asked, [*history, *new])
+            items = opened([*history, *new])
+            if items or "input" in body:
+                asked = with_items(asked, items)
+        elif _COMPACTED in bytes(body.get("input", b"")):
+            asked = with_items(asked, opened(input_items(body)))
         turn = Turn(self, frame, asked, caller, parent, new, now, stores=stores)
         if lately is not None:
             turn.before = before
@@ -237,10 +245,6 @@ def _parent(body: RawObject) -> _Parent:
     """Return the response and the conversation a request goes on from."""
     previous = optional(body, "previous_response_id", str)
     conversation = conversation_id(body)
-    if previous is not None and conversation is not None:
-        raise InvalidRequestError(
-            "Send `previous_response_id` or `conversation`, not both.", param="previous_response_id"
-        )
     if _says(body.get("background", _NULL), True):
         raise BackgroundNotServedError
     return previous, conversation

@@ -41,7 +41,7 @@ class OpenAIResponses:
         self._clock = clock or SystemClock()
 
     @property
-    def through(self) -> PassingCodec:
+    def through(self) -> PassingCodec | None:
         """Upstreams speak this dialect too."""
         return self
 
