@@ -40,14 +40,16 @@ def thoughts_of(item: wire.Item, path: str) -> Thought:
     envelope = None if encrypted is None else unseal(encrypted)
     if envelope is not None and envelope.kind == "call":
         return Thought(signatures={envelope.id: envelope.value})
-    if envelope is not None and envelope.kind == "redacted":
-        return Thought(neutral.RedactedThinking(data=envelope.value, path=path))
-    if envelope is not None and envelope.dialect is not _OURS:
-        signature: str | None = envelope.value
-    elif encrypted and not is_sealed(encrypted):
-        signature = own_signature(encrypted, item.id or "")
-    else:
+    if encrypted is None or (envelope is None and is_sealed(encrypted)):
         signature = None
+    elif envelope is None:
+        signature = own_signature(encrypted, item.id or "")
+    elif envelope.dialect is _SIGNER:  # whose own signatures the neutral form has bare
+        signature = envelope.value
+    else:
+        signature = encrypted
+    if envelope is not None and envelope.kind == "redacted" and signature is not None:
+        return Thought(neutral.RedactedThinking(data=signature, path=path))
     return Thought(thought(text, signature, path))
 
 
