@@ -1,5 +1,6 @@
 """What passes between a client and an upstream that both speak Gemini."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -112,3 +113,30 @@ def test_what_cannot_be_read_is_forwarded_unread():
     array = GEMINI_ARRAY.stream_reader(FACTS, None)
     odd = b'data: {"candidates":1}\n\n'
     assert array.feed(b": comment\n\ndata: {\n\n" + odd) == b'[{"candidates":1}'
+
+
+def test_thoughts_another_vendor_signed_do_not_pass():
+    mark = base64.b64encode(b"meterway:sSIG").decode()
+    hi = {"role": "user", "parts": [{"text": mark}]}
+    own = {"text": "mine", "thought": True, "thoughtSignature": "c2ln"}
+    others = {"text": "another's", "thought": True, "thoughtSignature": mark}
+    spelled = {"text": "", "thought": True, "thought_signature": mark}
+    turns = [
+        hi,
+        {"role": "model", "parts": [own, others, spelled]},
+        hi,
+        {"role": "model", "parts": [others]},
+    ]
+
+    body = decode_top(json.dumps({"model": "a", "stream": False, "contents": turns}).encode())
+    passed = json.loads(GEMINI.pass_request(body, "b"))
+
+    assert passed == {"contents": [hi, {"role": "model", "parts": [own]}, hi]}
+
+
+def test_what_is_no_list_of_turns_passes_for_the_upstream_to_refuse():
+    mark = base64.b64encode(b"meterway:sSIG").decode()
+
+    for odd in ({"x": mark}, [mark], [{"parts": [mark]}]):
+        body = decode_top(json.dumps({"model": "a", "contents": odd}).encode())
+        assert json.loads(GEMINI.pass_request(body, "b")) == {"contents": odd}

@@ -13,7 +13,7 @@ from meterway.protocols.chat.envelopes import Envelope, seal, unseal
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Dialect, Family
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
@@ -122,7 +122,7 @@ def test_results_of_tools_and_the_words_behind_them_are_one_turn():
         ),
         (
             {"type": "input_image", "file_id": "file-1"},
-            neutral.Image(source=sources.FileSource("file-1")),
+            neutral.Image(source=sources.FileSource("file-1", Family.OPENAI)),
         ),
         (
             {"type": "input_file", "file_data": "data:application/pdf;base64,AA", "filename": "a"},
@@ -134,7 +134,7 @@ def test_results_of_tools_and_the_words_behind_them_are_one_turn():
         ),
         (
             {"type": "input_file", "file_id": "file-1"},
-            neutral.Document(source=sources.FileSource("file-1")),
+            neutral.Document(source=sources.FileSource("file-1", Family.OPENAI)),
         ),
         (
             {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
