@@ -152,7 +152,8 @@ def providers_table() -> str:
 
 
 def _provider_row(provider: Provider) -> Sequence[str]:
-    auth = "none" if provider.auth is AuthForm.NONE else f"`{provider.auth}`"
+    forms = {provider.auths.get(dialect, provider.auth): None for dialect in provider.speaks}
+    auth = "<br>".join("none" if form is AuthForm.NONE else f"`{form}`" for form in forms)
     names = [f"`{name}`" for name in (provider.key_env, provider.url_env) if name]
     link = f"[page]({provider.source})" if provider.source.startswith("http") else "built in"
     return (

@@ -4,17 +4,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-claude_code=2.1.330
+agents=(@anthropic-ai/claude-code@2.1.330 @openai/codex@0.169.0)
 
 installed() {
-    local manifest=".cache/agents/node_modules/$1/package.json"
-    [ -f "$manifest" ] && grep -q "\"version\": *\"$2\"" "$manifest"
+    local agent manifest
+    for agent in "${agents[@]}"; do
+        manifest=".cache/agents/node_modules/${agent%@*}/package.json"
+        grep -qs "\"version\": *\"${agent##*@}\"" "$manifest" || return 1
+    done
 }
 
-if installed @anthropic-ai/claude-code "$claude_code"; then
+if installed; then
     exit 0
 fi
 mkdir -p .cache/agents
-npm install --silent --no-audit --no-fund --save-exact --prefix .cache/agents \
-    "@anthropic-ai/claude-code@$claude_code"
-installed @anthropic-ai/claude-code "$claude_code"
+npm install --silent --no-audit --no-fund --save-exact --prefix .cache/agents "${agents[@]}"
+installed

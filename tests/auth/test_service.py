@@ -66,6 +66,22 @@ async def test_key_becomes_its_principal(place):
     assert not principal.allows("gpt-4")
 
 
+@pytest.mark.parametrize(("of_user", "of_key"), [(True, False), (False, True), (True, True)])
+async def test_zero_retention_of_user_or_key_keeps_nothing(place, of_user, of_key):
+    key_id, token = await place.new_key()
+    async with transaction(place.engine) as tx:
+        await accounts.set_zero_retention(tx, place.user_id, on=of_user)
+        await keys.update(tx, key_id, Changes(zero_retention=of_key), known=())
+
+    assert not (await place.auth.principal(token)).keeps
+
+
+async def test_key_keeps_what_it_asks_for_by_default(place):
+    _, token = await place.new_key()
+
+    assert (await place.auth.principal(token)).keeps
+
+
 async def test_database_is_asked_once_and_memory_answers_then(place):
     _, token = await place.new_key()
     cold = place.auth.known(token)

@@ -81,6 +81,24 @@ def test_user_is_made_and_set_a_member_of_a_tier(shell):
     assert said == {"email": "a@b", "tier": "PREMIUM", "tier_expires_at": None}
 
 
+def test_zero_retention_is_set_and_lifted(shell):
+    def listed(what):
+        return shell.json(what, "list")[-1]["zero_retention"]
+
+    shell.json("user", "create", "--email", "a@b", "--zero-retention")
+    number = shell.json("key", "create", "--user", "a@b", "--zero-retention")["id"]
+    assert (listed("user"), listed("key")) == (True, True)
+
+    said = shell.json("user", "set-retention", "a@b", "usual")
+    shell.json("key", "update", number, "--retention", "usual")
+    assert said == {"email": "a@b", "zero_retention": False}
+    assert (listed("user"), listed("key")) == (False, False)
+
+    shell.json("user", "set-retention", "a@b", "zero")
+    shell.json("key", "update", number, "--retention", "zero")
+    assert (listed("user"), listed("key")) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -80,6 +80,31 @@ def test_kept_replies_go_with_their_user_alone(shell, served):
     assert _rows(shell, "SELECT user_id FROM repeatable_replies") == [(1,)]
 
 
+def test_what_was_said_goes_with_its_user_alone(shell, served):
+    conversation = "INSERT INTO conversations VALUES (?, ?, 0, '{}', 1, 2)"
+    item = "INSERT INTO conversation_items VALUES (?, 0, 'msg_1', 'message', x'7b7d')"
+    response = (
+        "INSERT INTO responses (id, user_id, key_id, created_at, status, background, model, "
+        "input, body, output) VALUES (?, ?, 1, 0, 'completed', 0, 'm', x'', x'', x'')"
+    )
+    completion = (
+        "INSERT INTO stored_completions (id, user_id, key_id, created_at, model, messages, body) "
+        "VALUES (?, ?, 1, 0, 'm', x'', x'')"
+    )
+    owners = [*((f"id{i}", served) for i in range(102)), ("kept", 1)]
+    with sqlite3.connect(shell.data / "meterway.db") as database:
+        for insert in (conversation, response, completion):
+            database.executemany(insert, owners)
+        database.executemany(item, [(id_,) for id_, _ in owners])
+    database.close()
+
+    shell.run("user", "erase", EMAIL, "--yes")
+
+    for table in ("conversations", "responses", "stored_completions"):
+        assert _rows(shell, f"SELECT id, user_id FROM {table}") == [("kept", 1)]
+    assert _rows(shell, "SELECT conversation_id FROM conversation_items") == [("kept",)]
+
+
 def test_doing_it_again_erases_what_came_since(shell, served):
     shell.run("user", "erase", EMAIL, "--yes")
     late = new_record(user_id=served, funding=Funding.DUE, price=0, cost=0)

@@ -39,19 +39,20 @@ def back(new_gateway: Callable[..., Gateway]) -> Gateway:
 
 @pytest.fixture(scope="session")
 def front(new_gateway: Callable[..., Gateway], back: Gateway) -> Gateway:
-    """A gateway with two channels that lead to `back`, one for each dialect."""
+    """A gateway with channels that lead to `back`, one for each dialect."""
     made = new_gateway(**IMPATIENT)
     models = [*CATALOGUE, *(PREFIX + name for name in BEHAVIOURS)]
     for name, provider, base in (
         ("chat", "openai-compatible", f"{back.base}/v1"),
         ("messages", "anthropic-compatible", back.base),
+        ("content", "gemini-compatible", back.base),
     ):
         where = ("--provider", provider, "--name", name, "--base-url", base, "--prefix", name)
         made.run("channel", "add", *where, "--api-key", back.key, "--models", ",".join(models))
     return made.start()
 
 
-@pytest.fixture(params=["straight", "chat", "messages"])
+@pytest.fixture(params=["straight", "chat", "messages", "content"])
 def way(request, back: Gateway) -> Way:
     """Each way in turn."""
     if request.param == "straight":

@@ -223,8 +223,12 @@ def test_reasoning_is_shown_and_counted(client, way, stream):
 def test_ends_are_named(client, way, model, reason):
     choice = client.chat.completions.create(model=way.to(model), messages=HI).choices[0]
 
+    refuses = model == "sandbox/refusal"
+    if refuses and way.name == "content":  # that dialect has no refusals but filtered text
+        assert (choice.finish_reason, choice.message.refusal) == ("content_filter", None)
+        return
     assert choice.finish_reason == reason
-    assert bool(choice.message.refusal) == (model == "sandbox/refusal")
+    assert bool(choice.message.refusal) == refuses
 
 
 def test_log_probabilities_come_where_the_dialect_has_them(back):

@@ -43,6 +43,23 @@ class Worker:
         self._server = server
         self._settler = settler
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._server.port
+        return port
+
+    async def quiet(self) -> None:
+        """Wait until nothing is being served."""
+        async with asyncio.timeout(DEADLINE):
+            while self._server.state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0)
+
+    async def emptied(self) -> None:
+        """Wait until no connection is open."""
+        async with asyncio.timeout(DEADLINE):
+            await self._server.emptied()
+
     async def ask(self, request, body=None, *, auth="authorization: Bearer {}", key=None, more=()):
         """Send METHOD PATH; a `body` as JSON."""
         content = b"" if body is None else json.dumps(body).encode()
@@ -53,6 +70,13 @@ class Worker:
         if "transfer-encoding" in answer.headers:
             answer.body = await asyncio.wait_for(client.reader.readuntil(_LAST_CHUNK), DEADLINE)
         return answer
+
+    async def stranger(self):
+        """Return the key of another user."""
+        other = await new_user(self.engine)
+        async with transaction(self.engine) as tx:
+            new = NewKey(user_id=other)
+            return (await keys.create(tx, self.pepper, new, known=(), now=0))[1]
 
     async def give(self, *, wallet=0, credit=0, billing="cc-omg"):
         async with transaction(self.engine) as tx:

@@ -5,11 +5,13 @@ import runpy
 from importlib.resources import files
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from meterway.accounts import service as accounts
 from meterway.accounts import tables as _accounts  # noqa: F401 - declares tables
 from meterway.catalog import tables as _catalog  # noqa: F401 - declares tables
 from meterway.db import schema
@@ -17,6 +19,7 @@ from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.errors import SchemaError
 from meterway.db.metadata import metadata
 from meterway.idempotency import tables as _idempotency  # noqa: F401 - declares tables
+from meterway.keys import service as keys
 from meterway.keys import tables as _keys  # noqa: F401 - declares tables
 from meterway.ledger.books import tables as _books  # noqa: F401 - declares tables
 from meterway.ledger.budgets import tables as _budgets  # noqa: F401 - declares tables
@@ -63,6 +66,40 @@ async def test_starts_at_the_same_moment_migrate_once(url):
     assert sorted(changed) == [False, False, False, True]
     for engine in engines:
         await engine.dispose()
+
+
+def _migrate_to(connection, revision):
+    config = Config()
+    config.set_main_option("script_location", "meterway:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
+async def test_users_and_keys_of_an_older_program_keep_what_they_ask_for(url):
+    engine = open_engine(url)
+    async with transaction(engine) as tx:
+        await tx.run_sync(_migrate_to, "0003")
+        await tx.exec_driver_sql(
+            "INSERT INTO users (id, email, password_hash, is_admin, postpaid, disabled, created_at)"
+            " VALUES (1, 'a@b', 'x', false, false, false, 0)"
+        )
+        await tx.exec_driver_sql(
+            "INSERT INTO keys (id, user_id, hash, shown, remark, is_admin, disabled, created_at)"
+            " VALUES (1, 1, CAST('h' AS " + ("BYTEA" if "postgres" in url else "BLOB") + "), "
+            "'sk-', '', false, false, 0)"
+        )
+
+    assert await schema.upgrade(engine)
+
+    async with reading(engine) as connection:
+        user = await accounts.by_id(connection, 1)
+        key = await keys.by_id(connection, 1)
+    assert user is not None
+    assert key is not None
+    assert not user.zero_retention
+    assert not key.zero_retention
+    await engine.dispose()
 
 
 async def test_database_of_a_newer_program_is_left_alone(sqlite):

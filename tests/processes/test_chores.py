@@ -1,5 +1,6 @@
 """What backstage does besides posting: when each chore is due, and what it changes."""
 
+import msgspec
 import pytest
 
 from meterway.db.engine import reading, transaction
@@ -12,6 +13,8 @@ from meterway.ledger.gifts import service as gifts
 from meterway.ledger.seals import service as seals
 from meterway.ledger.verify import verify
 from meterway.processes.chores import PAUSE, Chores
+from meterway.threads.completions import service as completions
+from meterway.threads.types import Cursor, Retention, StoredCompletion
 from tests.factories.charges import AT, new_record
 from tests.factories.users import new_user
 from tests.fakes.clock import FakeClock
@@ -54,7 +57,37 @@ async def test_a_chore_is_due_at_once_and_then_once_a_minute(sqlite):
     clock.advance(1)
     done.append(await do(chores))
 
-    assert done == [3, 0, 3]
+    assert done == [4, 0, 4]
+
+
+async def test_what_was_kept_long_enough_is_deleted_however_much_it_is(engine):
+    clock = FakeClock(AT)
+    chores = Chores(engine, clock)
+    kept = StoredCompletion(
+        id="c0",
+        user_id=USER,
+        key_id=1,
+        created_at=AT,
+        model="m",
+        metadata={},
+        messages=b"[]",
+        body=b"{}",
+        expires_at=Retention(2).end(AT),
+    )
+    end = Retention(1).end(AT)
+    async with transaction(engine) as tx:
+        await completions.add(tx, kept)
+        for i in range(1, 103):
+            await completions.add(tx, msgspec.structs.replace(kept, id=f"c{i}", expires_at=end))
+
+    await do(chores)
+    clock.advance(DAY)
+    done = [await do(chores) for _ in range(4)]
+
+    async with reading(engine) as connection:
+        left = await completions.page(connection, USER, Cursor())
+    assert [one.id for one in left.rows] == ["c0"]
+    assert done == [4, 1, 1, 0]
 
 
 async def test_a_credit_that_ended_is_taken_back(engine):
@@ -81,7 +114,7 @@ async def test_everybody_gets_free_money_however_many_they_are_and_nobody_twice(
     async with reading(engine) as connection:
         pots = await books.pots(connection, users)
     assert {pots[user].free for user in users} == {9}
-    assert done == [4, 1, 1, 0]
+    assert done == [5, 1, 1, 0]
 
 
 async def test_without_the_setting_there_is_none_and_nothing_is_erased(sqlite):

@@ -126,6 +126,11 @@ async def test_questions_about_keys_end_before_the_database_is_let_go(sqlite, tm
         "POST /v1/complete",
         "GET /v1/models",
         "GET /v1/models/gpt-4o",
+        "POST /v1beta/models/gpt-4o:generateContent",
+        "POST /v1beta/models/gpt-4o:streamGenerateContent",
+        "POST /v1beta/models/gpt-4o:countTokens",
+        "GET /v1beta/models",
+        "GET /v1beta/models/gpt-4o",
     ],
 )
 async def test_a_route_of_the_vendors_is_401_without_a_key(gateway, route):

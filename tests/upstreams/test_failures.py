@@ -10,6 +10,11 @@ from meterway.upstreams import errors, failures
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 
 # vendor status, kind, message → class, status shown, another route helps, this one rests
+GOOGLES_RATE = (
+    "You exceeded your current quota, please check your plan and billing details. "
+    "* Quota exceeded for metric: generate_content_free_tier_requests, limit: 15. "
+    "Please retry in 34.07s."
+)
 TABLE = [
     (400, "invalid_request_error", "bad field", errors.RequestRefusedError, 400, False, False),
     (413, "request_too_large", "too big", errors.RequestRefusedError, 413, False, False),
@@ -58,6 +63,15 @@ TABLE = [
         False,
     ),
     (429, "rate_limit_error", "slow down", errors.RateLimitedError, 429, True, True),
+    (
+        429,
+        "RESOURCE_EXHAUSTED",
+        GOOGLES_RATE,
+        errors.RateLimitedError,
+        429,
+        True,
+        True,
+    ),
     (408, "timeout", "late", errors.VendorFaultError, 504, True, True),
     (409, "conflict", "busy", errors.VendorFaultError, 503, True, True),
     (500, "api_error", "boom", errors.VendorFaultError, 502, True, True),

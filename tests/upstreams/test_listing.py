@@ -61,3 +61,14 @@ def test_a_vendors_list_is_read_in_anthropics_form_too():
 
     assert listing.names(body) == ("claude-x",)
     assert listing.names(b'{"error":{}}') is None
+
+
+def test_google_lists_what_generates_content_under_its_own_prefix():
+    body = (
+        b'{"models":[{"name":"models/gemini-2.5-flash","supportedGenerationMethods":'
+        b'["generateContent","countTokens"]},{"name":"models/embed","supportedGenerationMethods":'
+        b'["embedContent"]},{"name":"bare"}]}'
+    )
+
+    assert listing.names(body) == ("gemini-2.5-flash", "bare")
+    assert listing.engine_names(body) is None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from meterway.protocols.dialects import Dialect
@@ -11,10 +12,12 @@ from meterway.upstreams.types import Channel, Credential, Provider, Route, Timeo
 
 CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
 RESPONSES = Dialect.OPENAI_RESPONSES
+GEMINI = Dialect.GEMINI
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 BEARER = {"authorization": "Bearer sk-secret"}
 X_API_KEY = {"x-api-key": "sk-secret"}
 API_KEY = {"api-key": "sk-secret"}
+GOOG_API_KEY = {"x-goog-api-key": "sk-secret"}
 
 WIRE = {
     ("openai", CHAT): ("https://api.openai.com/v1/chat/completions", BEARER),
@@ -25,6 +28,10 @@ WIRE = {
     ("gemini", CHAT): (
         "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
         BEARER,
+    ),
+    ("gemini", GEMINI): (
+        "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
+        GOOG_API_KEY,
     ),
     ("openrouter", CHAT): ("https://openrouter.ai/api/v1/chat/completions", BEARER),
     ("openrouter", MESSAGES): ("https://openrouter.ai/api/v1/messages", BEARER),
@@ -65,6 +72,10 @@ WIRE = {
     ("lmstudio", MESSAGES): ("http://127.0.0.1:1234/v1/messages", BEARER),
     ("openai-compatible", CHAT): ("https://llm.example/v1/chat/completions", BEARER),
     ("anthropic-compatible", MESSAGES): ("https://llm.example/v1/messages", X_API_KEY),
+    ("gemini-compatible", GEMINI): (
+        "https://llm.example/v1beta/models/m:generateContent",
+        GOOG_API_KEY,
+    ),
     ("sandbox", CHAT): ("http://sandbox:80/v1/chat/completions", {}),
     ("sandbox", MESSAGES): ("http://sandbox:80/v1/messages", {}),
 }
@@ -72,6 +83,7 @@ GIVEN = {
     "azure-openai": "https://res.openai.azure.com/openai/v1",
     "openai-compatible": "https://llm.example/v1",
     "anthropic-compatible": "https://llm.example",
+    "gemini-compatible": "https://llm.example/v1beta",
 }
 
 
@@ -137,6 +149,8 @@ def test_a_row_is_called_where_and_how_its_vendor_says(name, dialect, stream):
     }
     if dialect is MESSAGES:
         expected["anthropic-version"] = "2023-06-01"
+    if stream and dialect is GEMINI:
+        address = address.replace(":generateContent", ":streamGenerateContent?alt=sse")
     assert wire.lines == [f"POST {address}"]
     assert wire.headers == expected
     assert wire.body == BODY
@@ -247,6 +261,36 @@ def test_the_providers_own_counter_is_asked_where_it_has_one():
     assert counting(route("openai", CHAT), BODY, {}) is None
 
 
+def test_a_model_stands_in_the_path_and_cannot_leave_it():
+    way = msgspec.structs.replace(route("gemini", GEMINI), model="../v1/a b?x")
+    named = msgspec.structs.replace(way, model="models/gemini-2.5-flash")
+
+    odd, count = outgoing(way, BODY, {}, stream=False), counting(named, BODY, {})
+    assert odd.url.target == "/v1beta/models/..%2Fv1%2Fa%20b%3Fx:generateContent"
+    assert count is not None
+    assert count.url.target == "/v1beta/models/gemini-2.5-flash:countTokens"
+
+
+def test_what_one_face_refuses_travels_to_the_other():
+    body = b'{"contents":[],"store":false}'
+
+    request = outgoing(route("gemini", GEMINI), body, {}, stream=False)
+
+    assert sent(request).body == body
+    assert request.dropped == ()
+    assert outgoing(route("gemini", CHAT), body, {}, stream=False).dropped == ("store",)
+
+
+def test_a_channel_made_for_the_compatible_face_reaches_the_native_one():
+    base = "https://generativelanguage.googleapis.com/v1beta/openai"
+
+    native = outgoing(route("gemini", GEMINI, base_url=base), BODY, {}, stream=False)
+    chat = outgoing(route("gemini", CHAT, base_url=base), BODY, {}, stream=False)
+
+    assert native.url.target == "/v1beta/models/m:generateContent"
+    assert chat.url.target == "/v1beta/openai/chat/completions"
+
+
 def test_models_are_listed_by_a_get_without_body():
     request = listing(route("azure-openai", CHAT))
 
@@ -268,6 +312,11 @@ def test_models_are_listed_by_a_get_without_body():
         ("https://x/a/v1", "/a/v1/chat", "https://x/a/v1/chat"),
         ("https://x/v1/messages", "/v1/messages", "https://x/v1/messages"),
         ("https://x/v1?api-version=p", "/chat", "https://x/v1/chat?api-version=p"),
+        ("https://x", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse"),
+        ("https://x/v1beta?key=k", "/v1beta/a?alt=sse", "https://x/v1beta/a?alt=sse&key=k"),
+        ("https://x/v1", "/v1beta/models", "https://x/v1beta/models"),
+        ("https://x/p/v1beta/openai/", "/v1beta/models", "https://x/p/v1beta/models"),
+        ("https://x/v1/openai", "/chat/completions", "https://x/v1/openai/chat/completions"),
         ("http://[::1]:8080/v10", "/v1/chat", "http://[::1]:8080/v10/v1/chat"),
     ],
 )

@@ -41,6 +41,7 @@ async def create(
                 rights=(new.is_admin, new.postpaid),
                 now=now,
                 membership=(new.tier, new.tier_expires_at),
+                zero_retention=new.zero_retention,
             )
     except IntegrityError:
         raise UserExistsError(f"There is a user with the address {email} already.") from None
@@ -69,6 +70,17 @@ async def every(connection: AsyncConnection) -> list[User]:
 async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> None:
     """Shut a user out, or let it in again; its keys follow at once. Raises `UserNotFoundError`."""
     if not await store.set_disabled(tx, user_id, disabled=disabled):
+        raise UserNotFoundError(f"There is no user with the number {user_id}.")
+    await versions.bump(tx, versions.KEYS)
+
+
+async def set_zero_retention(tx: AsyncConnection, user_id: int, *, on: bool) -> None:
+    """Keep nothing a user says from now on, or what it asks to be kept; its keys follow at once.
+
+    What was kept before stays until its time, or until the user deletes it. Raises
+    `UserNotFoundError`.
+    """
+    if not await store.set_zero_retention(tx, user_id, on=on):
         raise UserNotFoundError(f"There is no user with the number {user_id}.")
     await versions.bump(tx, versions.KEYS)
 

@@ -16,6 +16,7 @@ async def add(  # noqa: PLR0913 - the columns of a user, in their groups
     rights: tuple[bool, bool],
     now: float,
     membership: tuple[Tier, float | None] = (Tier.NORMAL, None),
+    zero_retention: bool = False,
 ) -> int:
     """Insert a user with `rights` (admin, postpaid) and a tier with its end; return its id."""
     is_admin, postpaid = rights
@@ -26,6 +27,7 @@ async def add(  # noqa: PLR0913 - the columns of a user, in their groups
         postpaid=postpaid,
         disabled=False,
         created_at=to_millis(now),
+        zero_retention=zero_retention,
         **_membership(*membership),
     )
     added: int = (await tx.execute(row.returning(users.c.id))).scalar_one()
@@ -46,6 +48,12 @@ async def every(connection: AsyncConnection) -> list[User]:
 async def set_disabled(tx: AsyncConnection, user_id: int, *, disabled: bool) -> bool:
     """Change whether a user may do anything; False where there is none."""
     change = update(users).where(users.c.id == user_id).values(disabled=disabled)
+    return (await tx.execute(change)).rowcount == 1
+
+
+async def set_zero_retention(tx: AsyncConnection, user_id: int, *, on: bool) -> bool:
+    """Change whether nothing a user says is kept; False where there is no such user."""
+    change = update(users).where(users.c.id == user_id).values(zero_retention=on)
     return (await tx.execute(change)).rowcount == 1
 
 
@@ -80,4 +88,5 @@ def _user(row: Row[*tuple[object, ...]]) -> User:
         created_at=to_seconds(facts[users.c.created_at]),
         tier=Tier(facts[users.c.tier]),
         tier_expires_at=None if tier_end is None else to_seconds(tier_end),
+        zero_retention=facts[users.c.zero_retention],
     )

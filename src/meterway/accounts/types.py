@@ -22,7 +22,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """A person or team that owns keys; times are in seconds since the epoch.
 
     `postpaid`: calls are not refused for want of balance. `tier` is the one that was given;
-    `tier_at` says which is in effect.
+    `tier_at` says which is in effect. `zero_retention`: nothing it says is kept.
     """
 
     id: int
@@ -33,6 +33,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     tier: Tier = Tier.NORMAL
     tier_expires_at: float | None = None
+    zero_retention: bool = False
 
     def tier_at(self, now: float) -> Tier:
         """Return the tier in effect."""
@@ -48,6 +49,7 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True):
     postpaid: bool = False
     tier: Tier = Tier.NORMAL
     tier_expires_at: float | None = None
+    zero_retention: bool = False
 
     def __repr__(self) -> str:
         """Show the e-mail alone."""

@@ -166,6 +166,7 @@ class Authenticator:
             capped=key.max_fee > 0,
             tier=user.tier,
             tier_expires_at=user.tier_expires_at,
+            keeps=not (user.zero_retention or key.zero_retention),
         )
         if key.deleted_at is not None:
             return _Known(principal, "This API key was deleted")

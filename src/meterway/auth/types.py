@@ -15,8 +15,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     `key_name` is the key as it may be shown (`sk-ab***8336`). `permissions` None means
     everything. `expires_at` is in seconds since the epoch. `default_model` answers calls that
     name no model. `capped`: the key has a budget of its own. `of_admin`: its owner administers
-    the installation. `tier` is the one that was given;
-    `tier_at` says which is in effect.
+    the installation. `tier` is the one that was given; `tier_at` says which is in effect. `keeps`:
+    what it asks to be kept is kept; neither its key nor its user has zero retention.
     """
 
     key_id: int
@@ -31,6 +31,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier = Tier.NORMAL
     tier_expires_at: float | None = None
     of_admin: bool = False
+    keeps: bool = True
 
     def tier_at(self, now: float) -> Tier:
         """Return the tier in effect at `now`, in seconds since the epoch."""

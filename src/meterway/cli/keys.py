@@ -11,6 +11,7 @@ from meterway.catalog.service import Catalog
 from meterway.cli.frame import Frame, common, run, secret_from
 from meterway.cli.installation import opened
 from meterway.cli.moments import read, shown
+from meterway.cli.retention import RETENTION, ZERO
 from meterway.db.engine import reading, transaction
 from meterway.keys import service as keys
 from meterway.keys.types import Changes, Key, NewKey
@@ -34,6 +35,7 @@ def key() -> None:
 @click.option("--default-model", help="Model of calls that name none.")
 @click.option("--max-fee", default="0", help="Dollars it may spend in all; default: any amount.")
 @click.option("--admin", is_flag=True, help="May call the administration API.")
+@click.option("--zero-retention", is_flag=True, help="Keep nothing that is said with it.")
 @common
 def create(  # noqa: PLR0913 - one parameter per option
     frame: Frame,
@@ -46,6 +48,7 @@ def create(  # noqa: PLR0913 - one parameter per option
     default_model: str | None,
     max_fee: str,
     admin: bool,
+    zero_retention: bool,
 ) -> None:
     """Make a key and print it once."""
     new = NewKey(
@@ -56,6 +59,7 @@ def create(  # noqa: PLR0913 - one parameter per option
         expires_at=None if expires is None else read(expires, SystemClock().now()),
         default_model=default_model,
         max_fee=money.dollars(max_fee),
+        zero_retention=zero_retention,
     )
     key_id, token = run(_create(frame.settings(), email, new))
     frame.say({"id": str(key_id), "key": token}, token)
@@ -82,6 +86,12 @@ def _names(text: str) -> frozenset[str]:
 )
 @click.option("--default-model", help="Model of calls that name none; `none` takes it away.")
 @click.option("--max-fee", help="Dollars it may spend in all; 0 lifts the bound.")
+@click.option(
+    "--retention",
+    "zero_retention",
+    type=click.Choice(RETENTION),
+    help="zero: nothing said with it is kept; usual: what it asks for.",
+)
 @common
 def update(frame: Frame, /, name: str, **options: str | None) -> None:
     """Change a key; what is not named stays. KEY is its number, its text, or `-`."""
@@ -103,6 +113,8 @@ def _value(option: str, text: str) -> Any:
             return frozenset() if text == "all" else _names(text)
         case "max_fee", _:
             return money.dollars(text)
+        case "zero_retention", _:
+            return text == ZERO
         case _:
             return text
 
@@ -148,6 +160,7 @@ def _facts(one: Key) -> dict[str, Any]:
         "used_times": one.used_times,
         "used_at": shown(one.used_at),
         "deleted_at": shown(one.deleted_at),
+        "zero_retention": one.zero_retention,
     }
 
 

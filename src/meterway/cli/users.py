@@ -8,8 +8,9 @@ from meterway.accounts import service as accounts
 from meterway.accounts.types import NewUser, Tier, User
 from meterway.cli import money
 from meterway.cli.frame import Frame, common, run, secret_from
-from meterway.cli.installation import opened
+from meterway.cli.installation import Installation, opened
 from meterway.cli.moments import read, shown
+from meterway.cli.retention import RETENTION, ZERO
 from meterway.db.engine import reading, transaction
 from meterway.idempotency import service as idempotency
 from meterway.keys import service as keys
@@ -17,6 +18,7 @@ from meterway.kit.clock import SystemClock
 from meterway.kit.ids import random_text
 from meterway.ledger.charges import service as charges
 from meterway.settings import Settings
+from meterway.threads import service as threads
 
 _PASSWORD_LENGTH = 20
 _TIERS = click.Choice([tier.value for tier in Tier], case_sensitive=False)
@@ -39,6 +41,7 @@ user.add_command(money.refund)
 @click.option("--postpaid", is_flag=True, help="Calls are not refused for want of balance.")
 @click.option("--tier", type=_TIERS, default=Tier.NORMAL.value, help="What it is a member of.")
 @click.option("--until", help="When the tier ends: a span such as 30d, or an ISO 8601 moment.")
+@click.option("--zero-retention", is_flag=True, help="Keep nothing it says.")
 @common
 def create(  # noqa: PLR0913 - one parameter per option
     frame: Frame,
@@ -50,6 +53,7 @@ def create(  # noqa: PLR0913 - one parameter per option
     postpaid: bool,
     tier: str,
     until: str | None,
+    zero_retention: bool,
 ) -> None:
     """Make a user."""
     chosen = secret_from(password) if password else None
@@ -60,6 +64,7 @@ def create(  # noqa: PLR0913 - one parameter per option
         postpaid=postpaid,
         tier=Tier(tier),
         tier_expires_at=_moment(until),
+        zero_retention=zero_retention,
     )
     user_id = run(_create(frame.settings(), new))
     facts = {"id": str(user_id), "email": new.email.strip().casefold()}
@@ -94,6 +99,7 @@ def _facts(one: User) -> dict[str, Any]:
         "tier": one.tier.value,
         "tier_expires_at": shown(one.tier_expires_at),
         "created_at": shown(one.created_at),
+        "zero_retention": one.zero_retention,
     }
 
 
@@ -131,7 +137,7 @@ async def _set_disabled(settings: Settings, email: str, *, disabled: bool) -> No
 @click.confirmation_option(prompt="Nobody can bring back what is erased. Go on?")
 @common
 def erase(frame: Frame, email: str) -> None:
-    """Shut a user out for good: erase its calls and kept replies, and delete its keys.
+    """Shut a user out for good: erase its calls and all that is kept of it, and delete its keys.
 
     Sums by day and the books stay, and so does the address. Calls that end later are erased by
     doing it again.
@@ -150,6 +156,7 @@ async def _erase(settings: Settings, email: str) -> tuple[int, int]:
             for key in theirs:
                 await keys.delete(tx, key.id, now=place.clock.now())
             await idempotency.forget(tx, found.id)
+        await _forget(place, found.id)
         calls = 0
         while True:  # a part at a time, so that calls of others are posted in between
             async with transaction(place.engine) as tx:
@@ -157,6 +164,35 @@ async def _erase(settings: Settings, email: str) -> tuple[int, int]:
             if not erased:
                 return len(theirs), calls
             calls += erased
+
+
+async def _forget(place: Installation, user_id: int) -> None:
+    """Delete what is kept of what a user said, a part at a time as well."""
+    gone = 1
+    while gone:
+        async with transaction(place.engine) as tx:
+            gone = await threads.forget(tx, user_id)
+
+
+@user.command("set-retention")
+@click.argument("email")
+@click.argument("retention", type=click.Choice(RETENTION))
+@common
+def set_retention(frame: Frame, email: str, retention: str) -> None:
+    """Keep nothing a user says from now on (zero), or what it asks to be kept (usual).
+
+    What was kept before stays until its time, or until the user deletes it.
+    """
+    zero = retention == ZERO
+    run(_set_retention(frame.settings(), email, zero=zero))
+    said = "nothing" if zero else "what it asks for"
+    frame.say({"email": email, "zero_retention": zero}, f"Of user {email} {said} is kept.")
+
+
+async def _set_retention(settings: Settings, email: str, *, zero: bool) -> None:
+    async with opened(settings) as place, transaction(place.engine) as tx:
+        found = await accounts.by_email(tx, email)
+        await accounts.set_zero_retention(tx, found.id, on=zero)
 
 
 @user.command("set-tier")

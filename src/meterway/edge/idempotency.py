@@ -47,7 +47,7 @@ _INTERNAL = 500
 _PASSING = frozenset({408, 409, 425, 429})
 _OWN = frozenset({b"connection", b"content-length", b"date", b"server", b"transfer-encoding"})
 _MOMENTARY = (b"x-ratelimit-", b"anthropic-ratelimit-", b"retry-after", b"access-control-")
-_EVENT_STREAM, _EVENT_END = b"text/event-stream", b"\n\n"
+_EVENT_END = b"\n\n"
 _CUT = Failed(
     message="The first request with this Idempotency-Key ended here, before its reply was whole. "
     "What came so far may have been charged. Send a new key to run it again.",
@@ -79,16 +79,23 @@ class Idempotence(msgspec.Struct, frozen=True, kw_only=True):
 class Idempotent:
     """The ASGI handler around the one of a POST route.
 
-    `codec` tells in the route's dialect that a repeated stream was cut. The handler may raise a
+    `codec` tells in the route's dialect that a repeated stream was cut; on a `google` route the
+    key may stand in the query. The handler may raise a
     `MeterwayError` as long as nothing was changed: such a refusal is not kept.
     """
 
     def __init__(
-        self, handler: Handler, shared: Idempotence, codec: ClientCodec | None = None
+        self,
+        handler: Handler,
+        shared: Idempotence,
+        codec: ClientCodec | None = None,
+        *,
+        google: bool = False,
     ) -> None:
         self._handler = handler
         self._shared = shared
         self._codec = codec
+        self._google = google
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request; without the header the handler alone does, and nothing is added."""
@@ -100,7 +107,7 @@ class Idempotent:
     async def _once(self, name: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a marked request, or answer as the first time."""
         request, shared, desk = request_of(scope), self._shared, self._shared.desk
-        caller = await caller_of(scope, desk.authenticator)
+        caller = await caller_of(scope, desk.authenticator, google=self._google)
         body = await read_body(scope, receive, desk.body_limit, desk.in_flight)
         asked = service.asked(caller.user_id, name, scope["method"], scope["path"], body)
         found = await shared.keeper.claim(asked, request.call_id, shared.fate_of)
@@ -257,8 +264,7 @@ class _Recorder:
         return Kept(name, self._status, tuple(self._kept_headers()), body)
 
     def _is_stream(self) -> bool:
-        kind = dict(self._headers).get(b"content-type", b"")
-        return kind.startswith(_EVENT_STREAM)
+        return b"content-length" not in dict(self._headers)  # which every whole reply has
 
     def _kept_headers(self) -> Headers:
         own = _OWN.union(name for name, _ in self._request.head)

@@ -1,8 +1,9 @@
 """The front door: finds who serves a request by exact method and path, before any framework.
 
 Clients disagree on what a base URL is, so a path that is not in the table is looked up once more
-without its accidents: doubled `/v1` or slashes, a slash at the end, a missing `/v1`, a vendor's
-name in front (`/openai/v1/…`, `/anthropic/v1/…`).
+without its accidents: doubled versions or slashes, a slash at the end, a missing `/v1`, a vendor's
+name in front (`/openai/v1/…`, `/anthropic/v1/…`, `/gemini/v1beta/…`), Google's compatible face
+(`/v1beta/openai/…`). Google's methods are the same in `/v1` and `/v1beta`.
 """
 
 import re
@@ -12,7 +13,12 @@ from typing import NamedTuple
 import structlog
 
 from meterway.edge import forwarding
-from meterway.edge.errors import MethodNotAllowedError, UnknownPathError, render
+from meterway.edge.errors import (
+    MethodNotAllowedError,
+    Rendered,
+    UnknownPathError,
+    render,
+)
 from meterway.edge.http import (
     CORS,
     ClientGoneError,
@@ -30,7 +36,10 @@ from meterway.kit.ids import CallIds
 from meterway.protocols.dialects import Family
 
 _log = structlog.get_logger()
-_VENDORS = frozenset({"openai", "anthropic"})
+_VENDORS = frozenset({"openai", "anthropic", "gemini"})
+_GOOGLE, _GOOGLES_METHODS = "v1beta", (":generateContent", ":streamGenerateContent", ":countTokens")
+GOOGLES_CLIENT = b"x-goog-api-client"  # the header in which Google's clients name themselves
+_VERSIONS = frozenset({"v1", _GOOGLE})
 _ANTHROPICS = ("/messages", "/complete")
 _SHOWN_PATH = 200
 _DAY = b"86400"
@@ -116,10 +125,14 @@ class Server:
             parts = rest.split("/")[1:]
         if len(parts) > 1 and parts[0] in _VENDORS:
             del parts[0]
-        while parts[:2] == ["v1", "v1"]:
+        while len(parts) > 1 and parts[0] in _VERSIONS and parts[1] in _VERSIONS:
             del parts[0]
+        if parts[:2] == [_GOOGLE, "openai"]:
+            parts[:2] = ["v1"]
         if parts and parts[0] in self._families:
             parts.insert(0, "v1")
+        if parts[:2] == ["v1", "models"] and parts[-1].endswith(_GOOGLES_METHODS):
+            parts[0] = _GOOGLE
         return f"{base}/{'/'.join(parts)}"
 
     def _allowed(self, path: str) -> tuple[str, ...]:
@@ -143,7 +156,7 @@ def family_of(path: str, headers: Mapping[bytes, bytes]) -> Family | None:
     service, path = forwarding.split(path)
     if not service and path.startswith("/api/"):
         return None
-    if path.startswith("/v1beta/"):
+    if path.startswith("/v1beta/") or GOOGLES_CLIENT in headers:
         return Family.GOOGLE
     if b"anthropic-version" in headers or path.removeprefix("/v1").startswith(_ANTHROPICS):
         return Family.ANTHROPIC
@@ -152,9 +165,20 @@ def family_of(path: str, headers: Mapping[bytes, bytes]) -> Family | None:
 
 async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
     """Answer with `error` where no answer has begun; else raise it, so the connection is cut."""
-    path = scope["path"]
-    known = isinstance(error, MeterwayError)
+    rendered = refuse(error, request, scope["path"])
+    headers = [*request.head, *rendered.headers]
+    if b"expect" in request.headers:
+        headers.append((b"connection", b"close"))  # whether a body follows is the client's guess
+    try:
+        await send_reply(send, rendered.status, headers, rendered.body)
+    except RuntimeError:  # what ASGI servers raise where a reply has begun
+        raise error from None
+
+
+def refuse(error: Exception, request: Request, path: str) -> Rendered:
+    """Render `error` in the dialect of `path`, count it, and log it."""
     rendered = render(error, family_of(path, request.headers), request.request_id)
+    known = isinstance(error, MeterwayError)
     # The class's own code: an upstream's error may carry any its vendor chose.
     code = type(error).code if isinstance(error, MeterwayError) else "internal_error"
     metrics.REFUSALS.labels(rendered.status, code).inc()
@@ -163,13 +187,7 @@ async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> 
         _log.info("request.refused", **event, **request.facts())
     else:
         _log.error("request.failed", **event, **request.facts(), exc_info=error)
-    headers = [*request.head, *rendered.headers]
-    if b"expect" in request.headers:
-        headers.append((b"connection", b"close"))  # whether a body follows is the client's guess
-    try:
-        await send_reply(send, rendered.status, headers, rendered.body)
-    except RuntimeError:  # what ASGI servers raise where a reply has begun
-        raise error from None
+    return rendered
 
 
 def _no_such(method: str, path: str, allowed: tuple[str, ...]) -> MeterwayError:

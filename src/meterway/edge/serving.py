@@ -42,7 +42,7 @@ from meterway.relay.stream import Reply
 
 Passed: TypeAlias = Callable[[Request, RawObject], Mapping[str, str]]
 
-_STREAM_HEADERS: Headers = (
+STREAM_HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
@@ -54,7 +54,7 @@ _ODD = re.compile(rb"[^\x20-\x7e]+")
 class Framing(msgspec.Struct, frozen=True):
     """How a stream goes over HTTP; `comment` is what its readers skip, and keeps it alive."""
 
-    headers: Headers = _STREAM_HEADERS
+    headers: Headers = STREAM_HEADERS
     comment: bytes = sse.COMMENT
 
 
@@ -77,19 +77,43 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     kept: Callable[[], Awaitable[None]] | None = None
 
 
+class Keep(Protocol):
+    """What of a reply is to be kept, before its end leaves: who has read it can ask for it."""
+
+    @property
+    def due(self) -> bool:
+        """Whether the reply's end is known by now, and it is not kept yet."""
+
+    async def keep(self) -> None:
+        """Keep it, with what others keep at the same time."""
+
+
+Keeping: TypeAlias = Callable[[Request, Principal, RawObject], tuple[ClientCodec, Keep] | None]
+"""Decides about a request that says `store`: what keeps its reply, or None."""
+
+
 class ChatEndpoint:
     """The ASGI handler of one dialect's chat route.
 
     `passed` checks a request's headers against its body and returns those that travel on to the
-    vendor; `billing` names the billing channel of the route, empty for the usual one. Errors
-    before the first byte are raised, for the server to render.
+    vendor; `billing` names the billing channel of the route, empty for the usual one. `keeping`
+    is asked about a request that says `store`: it returns what keeps the reply, with the codec made
+    for that, or None. Errors before the first byte are raised, for the server to render.
     """
 
-    def __init__(self, codec: ClientCodec, desk: Desk, passed: Passed, billing: str = "") -> None:
+    def __init__(
+        self,
+        codec: ClientCodec,
+        desk: Desk,
+        passed: Passed,
+        billing: str = "",
+        keeping: Keeping | None = None,
+    ) -> None:
         self._codec = codec
         self._desk = desk
         self._passed = passed
         self._billing = billing
+        self._keeping = keeping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -100,10 +124,12 @@ class ChatEndpoint:
             if caller.default_model is not None:
                 body.setdefault("model", raw(caller.default_model))
             passed = self._passed(request, body)
-            codec = self.codec_for(body)
+            codec, keep = self.codec_for(body), None
+            if "store" in body and self._keeping is not None:
+                codec, keep = self._keeping(request, caller, body) or (codec, None)
             call = Call(request.call_id, codec, body, passed, self._billing)
             del body
-            await serve(call, caller, Client(scope, request, send), desk)
+            await serve(call, caller, Client(scope, request, send), desk, keep)
         finally:
             request.release()
 
@@ -121,17 +147,6 @@ class Client(NamedTuple):
     framing: Framing = _SSE
 
 
-class Keep(Protocol):
-    """What of a reply is to be kept, before its end leaves: who has read it can ask for it."""
-
-    @property
-    def due(self) -> bool:
-        """Whether the reply's end is known by now, and it is not kept yet."""
-
-    async def keep(self) -> None:
-        """Keep it, with what others keep at the same time."""
-
-
 async def serve(
     call: Call,
     caller: Principal,
@@ -143,7 +158,8 @@ async def serve(
     request = client.request
     with _Presence(client.scope, desk.drain_seconds) as presence:
         reply = await relay(call, caller, desk.gate)
-        request.release()
+        if keep is None:  # else what was asked stays in memory until it is kept
+            request.release()
         presence.tell(reply)
         await _Delivery(client, desk, presence, keep).of(reply)
 

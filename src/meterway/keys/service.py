@@ -53,6 +53,7 @@ async def create(
         "created_at": to_millis(now),
         "default_model": new.default_model,
         "max_fee": new.max_fee,
+        "zero_retention": new.zero_retention,
     }
     await accounts.lock(tx, new.user_id)  # two may not both be the last that fits
     if await store.count(tx, new.user_id) >= KEYS_PER_USER:
@@ -155,7 +156,7 @@ async def count_use(tx: AsyncConnection, uses: Mapping[int, tuple[int, Nanos, fl
 
 def _values(changes: Changes, known: Collection[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for column in ("default_model", "disabled", "max_fee"):
+    for column in ("default_model", "disabled", "max_fee", "zero_retention"):
         value = getattr(changes, column)
         if value is not UNSET:
             values[column] = value

@@ -83,6 +83,7 @@ def _key(row: Row[*tuple[object, ...]]) -> Key:
         used_times=facts[keys.c.used_times],
         used_at=_moment(facts[keys.c.used_at]),
         deleted_at=_moment(facts[keys.c.deleted_at]),
+        zero_retention=facts[keys.c.zero_retention],
     )
 
 

@@ -13,6 +13,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     `shown` is the masked text, `sk-ab***8336`. `permissions` None means everything. `max_fee` is
     what it may spend in all, 0 being no bound; `used_fee` and `used_times` are what ended calls
     cost and how many there were, `used_at` when the last one ended. A deleted key keeps its row.
+    `zero_retention`: nothing that is said with it is kept.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     used_times: int
     used_at: float | None
     deleted_at: float | None
+    zero_retention: bool = False
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +44,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     default_model: str | None = None
     max_fee: Nanos = 0
+    zero_retention: bool = False
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +56,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     default_model: str | msgspec.UnsetType | None = msgspec.UNSET
     max_fee: Nanos | msgspec.UnsetType = msgspec.UNSET
     disabled: bool | msgspec.UnsetType = msgspec.UNSET
+    zero_retention: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def masked(token: str) -> str:

@@ -20,9 +20,9 @@ def random_text(length: int) -> str:
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
-def object_id(prefix: str) -> str:
-    """Return a name nobody can guess: `prefix`, an underscore and 48 hex digits."""
-    return f"{prefix}_{secrets.token_hex(24)}"
+def object_id(prefix: str, joint: str = "_") -> str:
+    """Return a name nobody can guess: `prefix`, `joint` and 48 hex digits."""
+    return f"{prefix}{joint}{secrets.token_hex(24)}"
 
 
 class CallIds:

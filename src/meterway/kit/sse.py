@@ -88,6 +88,10 @@ def parse(block: bytes) -> Event | None:
         and block.find(b"\n") == len(block) - 2
     ):
         return Event(b"", block[6:-2])
+    if block.startswith(b"event: ") and block.endswith(b"\n\n"):
+        second = block.find(b"\n") + 1
+        if block.startswith(b"data: ", second) and block.find(b"\n", second) == len(block) - 2:
+            return Event(block[7 : second - 1], block[second + 6 : -2])
     name, data = b"", []
     for line in _LINE.split(block.removeprefix(b"\xef\xbb\xbf")):
         field, _, value = line.partition(b":")

@@ -14,6 +14,7 @@ from meterway.kit.money import Nanos
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.charges import service as charges
 from meterway.ledger.gifts import service as gifts
+from meterway.threads import service as threads
 
 PAUSE: Final = 60.0
 """Seconds between two times of one chore; none where it said that more waits."""
@@ -46,7 +47,7 @@ class Chores:
         self._clock = clock
         self._daily_free = daily_free
         self._keep_days = keep_days
-        works: list[Work] = [self._look, self._purge, self._expire]
+        works: list[Work] = [self._look, self._purge, self._expire, self._forget]
         if daily_free:
             works.append(self._give_daily)
         if keep_days is not None:
@@ -82,6 +83,15 @@ class Chores:
         """Take back what is left of credits that have ended."""
         async with durable_transaction(self._engine) as tx:
             return await gifts.expire(tx, at=self._clock.now(), most=_PART)
+
+    async def _forget(self) -> int:
+        """Delete responses and completions that were kept long enough."""
+        async with transaction(self._engine) as tx:
+            gone = await threads.expire(tx, self._clock.now())
+        if gone:
+            _log.info("threads.expired", deleted=gone)
+            self._soon(self._forget)
+        return gone
 
     async def _give_daily(self) -> int:
         """Fill up the free money of users who had none today."""

@@ -15,6 +15,9 @@ from meterway.db.engine import open_engine, reading
 from meterway.edge.http import InFlight
 from meterway.edge.idempotency import Idempotence
 from meterway.edge.limits import Limits
+from meterway.edge.openai.responses.recall import Recall
+from meterway.edge.openai.responses.socket import Sockets
+from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Check, Readiness
 from meterway.edge.server import Route, Server
@@ -38,6 +41,8 @@ from meterway.processes.routes import Office
 from meterway.processes.workplace import Workplace
 from meterway.relay.limits import CallLimits
 from meterway.settings import Settings
+from meterway.threads.types import Retention
+from meterway.threads.writer import Writer
 from meterway.tokens.remote import RemoteCounting
 from meterway.tokens.service import TokenCounter
 
@@ -76,13 +81,14 @@ class Gateway:
         box = partial(_box, settings.secret_path)
         name = random_text(_PROCESS_NAME) if self._money is None else self._money.name
         self._keeper = Keeper(self._engine, clock, box, name)
+        self._writer = Writer(self._engine)
         self._door = Door(
             authenticator=self._authenticator,
             in_flight=self._in_flight,
             pace=Pace(self._counts, clock),
         )
         office = self._office(settings, clock, pepper)
-        self.app = Server(self._routes(settings, office), ids)
+        self.app = Server(self._routes(settings, office, ids), ids)
 
     def _office(self, settings: Settings, clock: Clock, pepper: bytes) -> Office:
         return Office(
@@ -108,7 +114,7 @@ class Gateway:
             },
         )
 
-    def _routes(self, settings: Settings, office: Office) -> list[Route]:
+    def _routes(self, settings: Settings, office: Office, ids: CallIds) -> list[Route]:
         desk = Desk(
             authenticator=self._authenticator,
             gate=self._relaying.gate,
@@ -121,11 +127,30 @@ class Gateway:
         )
         told = idempotency.never_free if self._money is None else fate_of
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
+        shelf = self._shelf(settings)
+        sockets = Sockets(
+            ids=ids,
+            recall=Recall(),
+            limit=settings.websocket_limit,
+            each=settings.websockets_each,
+            offered=settings.websockets,
+        )
         return [
-            *routes.paid(desk, once, self._relaying, self._counter),
+            *routes.paid(desk, once, self._relaying, self._counter, shelf),
+            *routes.sockets(desk, shelf, sockets),
             *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
         ]
+
+    def _shelf(self, settings: Settings) -> Shelf:
+        return Shelf(
+            door=self._door,
+            engine=self._engine,
+            writer=self._writer,
+            clock=SystemClock(),
+            retention=Retention(settings.stored_days),
+            body_limit=settings.body_limit,
+        )
 
     async def start(self) -> None:
         """Load the snapshots and keep them fresh; a database that is down may come up later."""
@@ -172,6 +197,7 @@ class Gateway:
         await self._counter.close()
         await self._door.close()
         await self._authenticator.close()
+        await self._writer.close()
         await self._keeper.close()
         await self._engine.dispose()
         self._counts.close()
@@ -218,6 +244,7 @@ def limits_of(settings: Settings) -> Limits:
         head_count=settings.head_count,
         head_seconds=settings.head_timeout,
         body_idle_seconds=settings.body_idle_timeout,
+        ping_seconds=settings.websocket_ping,
     )
 
 

@@ -10,9 +10,19 @@ from meterway.accounts.types import Tier
 from meterway.auth.types import Principal
 from meterway.edge import forwarding
 from meterway.edge.anthropic import complete, count_tokens, messages
+from meterway.edge.gemini import count_tokens as gemini_tokens
+from meterway.edge.gemini import generate
+from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
-from meterway.edge.openai import chat, completions, models
+from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.responses import compact
+from meterway.edge.openai.responses import counting as response_counting
+from meterway.edge.openai.responses import create as response_making
+from meterway.edge.openai.responses import stored as stored_responses
+from meterway.edge.openai.responses.socket import ResponsesSocket, Sockets
+from meterway.edge.openai.responses.turns import Turns
+from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import (
     account,
     billing,
@@ -23,6 +33,7 @@ from meterway.edge.platform import (
     receipts,
     usage,
 )
+from meterway.edge.platform import completions as kept_completions
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Readiness, alive
 from meterway.edge.platform.home import home
@@ -41,8 +52,10 @@ from meterway.processes.money import Money
 from meterway.processes.relaying import Relaying
 from meterway.protocols.chat.anthropic_complete import ANTHROPIC_COMPLETE
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_completions import OPENAI_COMPLETIONS
+from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.relay.counting import InputCounter
 from meterway.tokens.service import TokenCounter
 
@@ -63,30 +76,91 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def paid(
-    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter
+    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter, shelf: Shelf
 ) -> Sequence[Route]:
     """Return the vendors' routes."""
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
+    googles_list = gemini_models.ModelList(desk.authenticator, relaying.offered)
+    googles_one = gemini_models.OneModel(desk.authenticator, relaying.find)
     texts, legacy = completions.endpoint(desk), complete.endpoint(desk, relaying.most_output)
     return [
-        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk), once, OPENAI_CHAT)),
+        Route("POST", chat.PATH, Idempotent(chat.endpoint(desk, shelf=shelf), once, OPENAI_CHAT)),
         Route("POST", messages.PATH, Idempotent(messages.endpoint(desk), once, ANTHROPIC_MESSAGES)),
         Route("POST", count_tokens.PATH, count_tokens.CountTokens(desk, counting)),
         Route("POST", completions.PATH, Idempotent(texts, once, OPENAI_COMPLETIONS)),
         Route("POST", complete.PATH, Idempotent(legacy, once, ANTHROPIC_COMPLETE)),
-        Route("GET", models.LIST_PATH, listed),
-        Route("GET", models.ONE_PATH, one),
-        *_forwarded(desk, once, count_tokens.CountTokens(desk, counting), listed),
+        Route("GET", models.LIST_PATH, gemini_models.ByClient(googles_list, listed)),
+        Route("GET", models.ONE_PATH, gemini_models.ByClient(googles_one, one)),
+        Route("GET", gemini_models.LIST_PATH, googles_list),
+        Route("GET", gemini_models.ONE_PATH, googles_one),
+        *_responses(desk, once, shelf, counting),
+        *_googles(desk, once, counting),
+        *kept(once, shelf),
+        *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
     ]
 
 
-def _forwarded(desk: Desk, once: Idempotence, counted: Handler, listed: Handler) -> Sequence[Route]:
+def _responses(
+    desk: Desk, once: Idempotence, shelf: Shelf, counting: InputCounter
+) -> Sequence[Route]:
+    """Return the routes that make responses; one of them is a forwarding service's."""
+    turns, codex = Turns(shelf), forwarding.CODEX
+    make = response_making.CreateResponse(desk, turns)
+    forwarded = response_making.CreateResponse(desk, turns, codex)
+    count = response_counting.CountInput(desk, turns, counting)
+    path = response_making.PATH
+    return [
+        Route("POST", path, Idempotent(make, once, OPENAI_RESPONSES)),
+        Route("POST", response_counting.PATH, count),
+        Route("POST", compact.PATH, Idempotent(compact.CompactResponse(desk, turns), once)),
+        Route("POST", forwarding.path(codex, path), Idempotent(forwarded, once, OPENAI_RESPONSES)),
+    ]
+
+
+def sockets(desk: Desk, shelf: Shelf, shared: Sockets) -> Sequence[Route]:
+    """Return the routes that open WebSockets."""
+    turns, codex, path = Turns(shelf), forwarding.CODEX, response_making.PATH
+    forwarded = ResponsesSocket(desk, turns, shared, codex)
+    return [
+        Route("GET", path, ResponsesSocket(desk, turns, shared)),
+        Route("GET", forwarding.path(codex, path), forwarded),
+    ]
+
+
+def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
+    """Return the routes of what is kept; their POSTs may be repeated under an `Idempotency-Key`."""
+    once = msgspec.structs.replace(once, fate_of=idempotency.never_free)
+    return [
+        route._replace(handler=Idempotent(route.handler, once)) if route.method == "POST" else route
+        for route in (
+            *conversations.routes(shelf),
+            *stored.routes(shelf),
+            *stored_responses.routes(shelf),
+        )
+    ]
+
+
+def _googles(desk: Desk, once: Idempotence, counting: InputCounter) -> Sequence[Route]:
+    """Return the routes of the Gemini API's methods."""
+    whole = generate.GenerateContent(desk, stream=False)
+    streamed = generate.GenerateContent(desk, stream=True)
+    return [
+        Route("POST", generate.WHOLE_PATH, Idempotent(whole, once, GEMINI, google=True)),
+        Route("POST", generate.STREAM_PATH, Idempotent(streamed, once, GEMINI, google=True)),
+        Route("POST", gemini_tokens.PATH, gemini_tokens.CountTokens(desk, counting)),
+    ]
+
+
+def _forwarded(
+    desk: Desk, once: Idempotence, free: tuple[Handler, Handler], shelf: Shelf
+) -> Sequence[Route]:
     """Return the routes of the forwarding services: the same, on billing channels of their own."""
+    counted, listed = free
     code, codex = forwarding.CLAUDE_CODE, forwarding.CODEX
     said = Idempotent(messages.endpoint(desk, code), once, ANTHROPIC_MESSAGES)
-    chatted = Idempotent(chat.endpoint(desk, code), once, OPENAI_CHAT)
+    chatted = Idempotent(chat.endpoint(desk, code, shelf), once, OPENAI_CHAT)
     return [
         Route("POST", forwarding.path(code, messages.PATH), said),
         Route("POST", forwarding.path(code, count_tokens.PATH), counted),
@@ -127,6 +201,7 @@ def platform(door: Door, office: Office, once: Idempotence) -> Sequence[Route]:
         *usage.routes(door, usage_desk),
         *billing.routes(door, billing_desk),
         *rates.routes(door, partial(_listings, office)),
+        *kept_completions.routes(door, engine),
     ]
 
 

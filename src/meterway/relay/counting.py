@@ -10,7 +10,7 @@ import structlog
 
 from meterway.auth.types import Principal
 from meterway.kit.errors import MeterwayError, UnavailableError
-from meterway.kit.json import RawObject, encode, raw
+from meterway.kit.json import RawObject, encode
 from meterway.protocols.dialects import Dialect
 from meterway.relay.pipeline import Gate
 from meterway.routing.router import ModelNotFoundError
@@ -23,7 +23,7 @@ from meterway.upstreams.types import Route
 _log = structlog.get_logger()
 _REPLY_LIMIT = 64 * 1024
 # What a provider's counter accepts; it refuses whatever else a client sends along.
-_COUNTED = frozenset(
+_ANTHROPICS = frozenset(
     {
         "messages",
         "model",
@@ -38,8 +38,36 @@ _COUNTED = frozenset(
 )
 
 
-class _Counted(msgspec.Struct):
-    input_tokens: int
+_MODELS = "models/"
+_GOOGLES = frozenset(
+    {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"}
+)
+
+
+class _Answer(msgspec.Struct):
+    """What Anthropic's counter answers, or Google's."""
+
+    input_tokens: int | None = None
+    total_tokens: int | None = msgspec.field(default=None, name="totalTokens")
+
+    @property
+    def tokens(self) -> int | None:
+        """The count, under either name."""
+        return self.total_tokens if self.input_tokens is None else self.input_tokens
+
+
+def _question(dialect: Dialect, body: RawObject, model: str) -> bytes | None:
+    """Return what a provider's counter is asked in its dialect, None where none speaks it."""
+    match dialect:
+        case Dialect.ANTHROPIC_MESSAGES:
+            sent = {name: value for name, value in body.items() if name in _ANTHROPICS}
+            return encode({**sent, "model": model})
+        case Dialect.GEMINI:
+            sent = {name: value for name, value in body.items() if name in _GOOGLES}
+            named = f"{_MODELS}{model.removeprefix(_MODELS)}"
+            return encode({"generateContentRequest": {"model": named, **sent}})
+        case _:
+            return None
 
 
 class InputCounter:
@@ -64,7 +92,7 @@ class InputCounter:
         router.permit(model, caller.allows)
         routes = self._routes(model, dialect)
         for route in routes[:1]:
-            tokens = await self._ask(route, body, headers)
+            tokens = await self._ask(route, dialect, body, headers)
             if tokens is not None:
                 return Count(tokens, TokenSource.UPSTREAM)
         known = router.known_as(model) or (routes[0].model if routes else model)
@@ -82,11 +110,15 @@ class InputCounter:
             return ()
         return [route for route in routes if route.channel.provider.transport == "network"]
 
-    async def _ask(self, route: Route, body: RawObject, headers: Mapping[str, str]) -> int | None:
-        """Ask the provider's own counter; None where it has none or fails, which is logged."""
-        sent = {name: value for name, value in body.items() if name in _COUNTED}
-        sent["model"] = raw(route.model)
-        request = counting(route, encode(sent), headers)
+    async def _ask(
+        self, route: Route, dialect: Dialect, body: RawObject, headers: Mapping[str, str]
+    ) -> int | None:
+        """Ask the provider's own counter; None where it has none or fails, which is logged.
+
+        A provider that speaks another dialect than the client is not asked.
+        """
+        question = _question(dialect, body, route.model) if route.dialect is dialect else None
+        request = None if question is None else counting(route, question, headers)
         if request is None:
             return None
         try:
@@ -95,7 +127,7 @@ class InputCounter:
                 answer = await response.read(_REPLY_LIMIT)
             finally:
                 await response.close()
-            return msgspec.json.decode(answer, type=_Counted).input_tokens
+            return msgspec.json.decode(answer, type=_Answer).tokens
         except (MeterwayError, msgspec.DecodeError) as error:
             _log.warning("counting.upstream_failed", channel=route.channel.name, error=str(error))
             return None

@@ -67,6 +67,11 @@ def read(raw: bytes | msgspec.Raw, path: str = "items", most: int | None = AT_ON
     return [_read(fields, f"{path}[{i}]") for i, fields in enumerate(given)]
 
 
+def read_one(raw: bytes | msgspec.Raw, path: str) -> Item:
+    """Read one item as `read` does, found at `path`."""
+    return _read(json.decode_as(raw, RawObject, path), path)
+
+
 def made(body: bytes | msgspec.Raw) -> Item:
     """Take an item that an answer holds; an id that cannot be kept is replaced by one of ours."""
     fields = json.decode_top(bytes(body))

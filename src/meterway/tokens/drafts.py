@@ -134,18 +134,21 @@ def content(
         take(out, block, f"{path}.{at}")
 
 
-def messages(raw: msgspec.Raw | None) -> list[Piece]:
-    """Cut the `messages` of a body; raises `InvalidRequestError` unless it is a filled array."""
+def messages(raw: msgspec.Raw | None, name: str = "messages") -> list[Piece]:
+    """Cut the messages of a body, its field `name`.
+
+    Raises `InvalidRequestError` unless it is a filled array.
+    """
     if raw is None:
-        raise InvalidRequestError("'messages' is missing; send an array.", param="messages")
+        raise InvalidRequestError(f"'{name}' is missing; send an array.", param=name)
     try:
         rows = msgspec.json.decode(raw, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        message = "'messages' should be an array of messages."
-        raise InvalidRequestError(message, param="messages") from None
+        message = f"'{name}' should be an array of messages."
+        raise InvalidRequestError(message, param=name) from None
     if not rows:
-        raise InvalidRequestError("'messages' should hold one message or more.", param="messages")
-    return [Piece(Kind.MESSAGE, f"messages.{at}", row) for at, row in enumerate(rows)]
+        raise InvalidRequestError(f"'{name}' should hold one message or more.", param=name)
+    return [Piece(Kind.MESSAGE, f"{name}.{at}", row) for at, row in enumerate(rows)]
 
 
 def is_given(raw: msgspec.Raw | None) -> bool:

@@ -15,7 +15,7 @@ import structlog
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.tasks import Tasks
 from meterway.protocols.dialects import Dialect
-from meterway.tokens import anthropic_body, arithmetic, openai_body
+from meterway.tokens import anthropic_body, arithmetic, gemini_body, openai_body
 from meterway.tokens.arithmetic import Tally
 from meterway.tokens.drafts import Draft, Kind, Piece
 from meterway.tokens.errors import CounterDownError
@@ -27,11 +27,15 @@ _log = structlog.get_logger()
 _REMEMBERED: Final = 8192  # pieces
 _LARGEST: Final = 8 * 1024 * 1024  # bytes of text counted for one call, the rest is estimated
 _LOOP_BYTES: Final = 512 * 1024  # taken apart without leaving the event loop
-_COUNTED: Final = ("messages", "system", "tools", "tool_choice", "thinking")
+_COUNTED: Final = (
+    "messages", "system", "tools", "tool_choice", "thinking",
+    "contents", "systemInstruction", "toolConfig",
+)  # fmt: skip
 T = TypeVar("T")
 _BODIES: Mapping[Dialect, ModuleType] = {
     Dialect.ANTHROPIC_MESSAGES: anthropic_body,
     Dialect.OPENAI_CHAT: openai_body,
+    Dialect.GEMINI: gemini_body,
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -10,7 +10,7 @@ import meterway
 from meterway.kit.json import decode_top
 from meterway.kit.json import encode as encode_json
 from meterway.protocols.chat.codec import Encoded
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import FAMILIES, Dialect, Family
 from meterway.upstreams.transport import Outgoing, Url
 from meterway.upstreams.types import AuthForm, Channel, Credential, Provider, Route
 
@@ -18,11 +18,14 @@ ANTHROPIC_VERSION = "2023-06-01"
 _USER_AGENT = f"meterway/{meterway.__version__}".encode()
 _PER_CALL = ("anthropic-version", "anthropic-beta")
 _PREPARED = 4096
+_MODEL, _MODELS = "{model}", "models/"  # where a path names the model; what a name may begin with
+_COMPATIBLE = "openai"
+_VERSIONS = frozenset({"v1", "v1beta"})
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 Prepared = tuple[Url, Pairs, Mapping[str, str]]  # and the versions the operator asks for
 
-_known: dict[tuple[int, int, str, bool], tuple[Channel, Credential | None, Prepared]] = {}
+_known: dict[tuple[int, int, str, Dialect, bool], tuple[Channel, Credential | None, Prepared]] = {}
 
 
 def outgoing(route: Route, body: bytes, headers: Mapping[str, str], *, stream: bool) -> Outgoing:
@@ -32,9 +35,12 @@ def outgoing(route: Route, body: bytes, headers: Mapping[str, str], *, stream: b
     `anthropic-beta`); fields the provider refuses are left out of `body` and named in `dropped`,
     fields it calls otherwise are renamed.
     """
-    provider = route.channel.provider
-    path = provider.speaks[route.dialect]
-    encoded = adapted(provider, body)
+    provider, dialect = route.channel.provider, route.dialect
+    path = provider.speaks[dialect]
+    if stream:
+        path = provider.streams.get(dialect, path)
+    is_openais = FAMILIES[dialect] is Family.OPENAI
+    encoded = adapted(provider, body) if is_openais else Encoded(body)
     request = _request(route, path, encoded.body, headers, stream=stream)
     return msgspec.structs.replace(request, dropped=encoded.dropped) if encoded.dropped else request
 
@@ -80,7 +86,9 @@ def _request(  # noqa: PLR0913 - the parts of a request
     method: str = "POST",
 ) -> Outgoing:
     channel = route.channel
-    url, fixed, own = _in_common(channel, route.credential, path, stream)
+    if _MODEL in path:
+        path = path.replace(_MODEL, quote(route.model.removeprefix(_MODELS), safe=""))
+    url, fixed, own = _in_common(channel, route.credential, path, route.dialect, stream)
     if route.dialect is Dialect.ANTHROPIC_MESSAGES:
         fixed += _versions(headers, own)
     return Outgoing(url=url, headers=fixed, body=body, method=method, timeouts=channel.timeouts)
@@ -90,6 +98,7 @@ def _in_common(
     channel: Channel,
     credential: Credential | None,
     path: str,
+    dialect: Dialect,
     stream: bool,  # noqa: FBT001 - positional, on the hot path
 ) -> Prepared:
     """Return what all of a channel's requests to `path` share.
@@ -97,7 +106,7 @@ def _in_common(
     Channels live long and do not change: they are known again by identity, which costs less than
     hashing their facts for each request.
     """
-    key = (id(channel), id(credential), path, stream)
+    key = (id(channel), id(credential), path, dialect, stream)
     known = _known.get(key)
     if known is not None:
         return known[2]
@@ -105,7 +114,7 @@ def _in_common(
     prepared = _prepared(
         channel.base_url,
         path,
-        provider.auth.value,
+        provider.auths.get(dialect, provider.auth).value,
         credential.secret if credential else "",
         (*provider.headers.items(), *channel.headers.items()),
         stream,
@@ -156,7 +165,7 @@ def _authorization(auth: AuthForm, secret: str) -> dict[str, bytes]:
     match auth:
         case AuthForm.BEARER:
             return {"authorization": b"Bearer " + value}
-        case AuthForm.X_API_KEY | AuthForm.API_KEY:
+        case AuthForm.X_API_KEY | AuthForm.API_KEY | AuthForm.X_GOOG_API_KEY:
             return {auth.value: value}
         case AuthForm.NONE:
             return {}
@@ -167,16 +176,21 @@ def joined(base_url: str, path: str) -> str:
 
     Operators write bases with and without `/v1`: `https://x/v1` + `/v1/messages` is
     `https://x/v1/messages`, and `https://x/v1` + `/anthropic/v1/messages` leaves the first out.
-    The base's query (such as `api-version=…`) goes to the end.
+    A base that is a vendor's compatible face (`https://x/v1beta/openai`) leads to the native one
+    beside it as well. The base's query (such as `api-version=…`) goes to the end.
     """
     parts = urlsplit(base_url)
+    path, _, query = path.partition("?")
     base = [segment for segment in parts.path.split("/") if segment]
     tail = path.strip("/").split("/")
+    if base[-2:] == [tail[0], _COMPATIBLE] != tail[:2]:
+        base.pop()
     shared = next(
         (size for size in range(min(len(base), len(tail)), 0, -1) if base[-size:] == tail[:size]),
         0,
     )
-    if not shared and base[-1:] == ["v1"] and "v1" in tail:
+    if not shared and base[-1:] == ["v1"] and not _VERSIONS.isdisjoint(tail):
         base.pop()
     whole = "/".join(["", *base, *tail[shared:]])
-    return parts._replace(path=whole, fragment="").geturl()
+    asked = "&".join(filter(None, (query, parts.query)))
+    return parts._replace(path=whole, query=asked, fragment="").geturl()

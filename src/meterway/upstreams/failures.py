@@ -67,6 +67,12 @@ def _says(pattern: str) -> re.Pattern[str]:
 # The first that fits counts: some vendors answer 400 or 429 for what others call 401, 402 or 404.
 _RULES = (
     _Rule(kind=AccountEmptyError, statuses=frozenset({402}), shows=503, message=_ACCOUNT),
+    # Google's words for a used-up rate begin like OpenAI's for an account without credit.
+    _Rule(
+        kind=RateLimitedError,
+        statuses=frozenset({429}),
+        says=_says(r"quota exceeded for metric|please retry in \d"),
+    ),
     _Rule(
         kind=AccountEmptyError,
         statuses=frozenset({400, 403, 429}),

@@ -1,12 +1,15 @@
-"""The names in an upstream's list of models, in OpenAI's form and in Anthropic's.
+"""The names in an upstream's list of models, in OpenAI's form, in Anthropic's and in Google's.
 
-Follows https://platform.openai.com/docs/api-reference/models/list and
-https://platform.claude.com/docs/en/api/models-list; engines answer in the former.
+Follows https://platform.openai.com/docs/api-reference/models/list,
+https://platform.claude.com/docs/en/api/models-list and https://ai.google.dev/api/models; engines
+answer in the first. Of Google's models those are listed that generate content.
 """
 
 import msgspec
 
 _LONGEST = 256
+_GOOGLES = "models/"
+_GENERATES = "generateContent"
 
 
 class _Entry(msgspec.Struct):
@@ -21,10 +24,31 @@ class _Page(msgspec.Struct):
     object: str = ""
 
 
+class _GooglesEntry(msgspec.Struct, rename="camel"):
+    name: str
+    supported_generation_methods: tuple[str, ...] = (_GENERATES,)
+
+
+class _GooglesPage(msgspec.Struct):
+    models: list[_GooglesEntry]
+
+
 def names(body: bytes) -> tuple[str, ...] | None:
     """Return the names a vendor lists, in its order; None where `body` is no list of models."""
     page = _page(body)
-    return None if page is None else tuple(entry.id for entry in page.data or ())
+    return _googles(body) if page is None else tuple(entry.id for entry in page.data or ())
+
+
+def _googles(body: bytes) -> tuple[str, ...] | None:
+    try:
+        page = msgspec.json.decode(body, type=_GooglesPage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return tuple(
+        entry.name.removeprefix(_GOOGLES)
+        for entry in page.models
+        if _GENERATES in entry.supported_generation_methods
+    )
 
 
 def engine_names(body: bytes) -> tuple[str, ...] | None:

@@ -15,9 +15,15 @@ _CHAT = Dialect.OPENAI_CHAT
 _MESSAGES = Dialect.ANTHROPIC_MESSAGES
 # A row's first dialect is what other dialects are translated to, so this one stands last.
 _RESPONSES = Dialect.OPENAI_RESPONSES
+_GEMINI = Dialect.GEMINI
 
 # Engines and vendors that read the older name alone would leave the answer's length unbounded.
 _OLD_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
+
+_GEMINI_FACE = "/v1beta/models/{model}:generateContent"
+_GEMINI_STREAMS = {_GEMINI: "/v1beta/models/{model}:streamGenerateContent?alt=sse"}
+_GEMINI_COUNTS = {_GEMINI: "/v1beta/models/{model}:countTokens"}
+_GEMINI_LIST = "/v1beta/models?pageSize=1000"
 
 _VENDORS = (
     Provider(
@@ -54,10 +60,16 @@ _VENDORS = (
     Provider(
         name="gemini",
         title="Google Gemini",
-        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
-        speaks={_CHAT: "/chat/completions"},
+        base_url="https://generativelanguage.googleapis.com",
+        # OpenAI's clients pass through Google's own compatible face, which knows more of their
+        # fields than a translation; all others reach the native one.
+        speaks={_GEMINI: _GEMINI_FACE, _CHAT: "/v1beta/openai/chat/completions"},
+        streams=_GEMINI_STREAMS,
+        counts=_GEMINI_COUNTS,
+        auths={_GEMINI: AuthForm.X_GOOG_API_KEY},
         key_env="GEMINI_API_KEY",
-        # Answered with 400 `Unknown name "…": Cannot find field`, see
+        models_path=_GEMINI_LIST,
+        # Answered by the compatible face with 400 `Unknown name "…": Cannot find field`, see
         # https://github.com/Vali-98/ChatterUI/issues/227, github.com/IBM/AI-SDK-Db2-IBMi/pull/32
         drops=frozenset(
             {
@@ -71,7 +83,7 @@ _VENDORS = (
             }
         ),
         hosts=frozenset({"google"}),
-        source="https://ai.google.dev/gemini-api/docs/openai",
+        source="https://ai.google.dev/api/generate-content",
     ),
     Provider(
         name="openrouter",
@@ -326,6 +338,15 @@ _GENERIC = (
         auth=AuthForm.X_API_KEY,
         models_path="/v1/models",
         source="https://platform.claude.com/docs/en/api/messages",
+    ),
+    Provider(
+        name="gemini-compatible",
+        title="Any Gemini-compatible server",
+        speaks={_GEMINI: _GEMINI_FACE},
+        streams=_GEMINI_STREAMS,
+        auth=AuthForm.X_GOOG_API_KEY,
+        models_path=_GEMINI_LIST,
+        source="https://ai.google.dev/api/generate-content",
     ),
     SANDBOX,
 )

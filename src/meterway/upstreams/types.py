@@ -14,18 +14,21 @@ class AuthForm(StrEnum):
     BEARER = "bearer"
     X_API_KEY = "x-api-key"
     API_KEY = "api-key"
+    X_GOOG_API_KEY = "x-goog-api-key"
     NONE = "none"
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
     """A row of facts about one vendor or engine; behaviour never depends on its name.
 
-    `speaks` maps each dialect to the path appended to the base URL. `base_url` is None where
-    the operator must give one (generic rows, Azure). `key_env` names the environment variable
-    that makes a channel at first start; `url_env` the one that gives a local engine's address.
-    `drops` lists top-level request fields the provider is known to refuse, `renames` those it
-    only knows by another name. `hosts` names the catalogue vendors whose models it serves when
-    a channel lists none; empty means any model.
+    `speaks` maps each dialect to the path appended to the base URL, the usual one first;
+    `streams` to that of streams, where it is another. `{model}` in a path stands for the model.
+    `base_url` is None where the operator must give one (generic rows, Azure). `auths` names the
+    dialects that want the credential in another form than `auth`. `key_env` names the environment
+    variable that makes a channel at first start; `url_env` the one that gives a local engine's
+    address. `drops` lists top-level fields of OpenAI's requests that the provider is known to
+    refuse, `renames` those it only knows by another name. `hosts` names the catalogue vendors
+    whose models it serves when a channel lists none; empty means any model.
     `counts` maps dialects to the path of the provider's own token counter. `source` is the
     vendor's page the row follows. `transport` names the carrier of its requests: "network", or
     "sandbox" for the one that answers in process. `rests` says that failures count against it;
@@ -38,7 +41,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     speaks: Mapping[Dialect, str]
     source: str
     base_url: str | None = None
+    streams: Mapping[Dialect, str] = {}
     auth: AuthForm = AuthForm.BEARER
+    auths: Mapping[Dialect, AuthForm] = {}
     headers: Mapping[str, str] = {}
     key_env: str | None = None
     url_env: str | None = None

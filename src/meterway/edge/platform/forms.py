@@ -25,10 +25,12 @@ _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 _URLENCODED, _MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode
+_decode_texts = msgspec.json.Decoder(dict[str, str]).decode
 _WANTED = {
     "text": "is a text",
     "flag": "is true or false",
     "names": 'is a list of texts, such as ["gpt-4o"]; in a form, that list as JSON',
+    "texts": 'is texts by name, such as {"topic": "x"}; in a form, that object as JSON',
     "moment": "is an ISO 8601 moment, such as 2030-12-31T23:59:59Z",
 }
 
@@ -107,6 +109,19 @@ class Fields:
         if len(listed) > _MOST_NAMES:
             raise BadFieldError(name, f"has at most {_MOST_NAMES} names")
         return frozenset(listed)
+
+    def texts(self, name: str) -> dict[str, str] | None:
+        """Read texts by name."""
+        value = self._given.get(name)
+        if value is None:
+            return None
+        try:
+            named = _decode_texts(value) if isinstance(value, str) else value
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            raise BadFieldError(name, _WANTED["texts"]) from None
+        if not isinstance(named, dict) or not all(isinstance(one, str) for one in named.values()):
+            raise BadFieldError(name, _WANTED["texts"])
+        return named
 
     def moment(self, name: str) -> float | None:
         """Read a moment as seconds since the epoch; one without a zone is in UTC+8."""

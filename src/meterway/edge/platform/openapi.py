@@ -12,9 +12,13 @@ from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send
 _FOLDER = files("meterway.edge.platform") / "description"
 _FRAGMENTS = (
     "chat.json",
+    "stored.json",
+    "responses.json",
+    "conversations.json",
     "messages.json",
     "legacy.json",
     "models.json",
+    "gemini.json",
     "forwarding.json",
     "keys.json",
     "account.json",

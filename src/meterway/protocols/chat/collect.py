@@ -18,7 +18,7 @@ def collect(events: Iterable[neutral.Event]) -> neutral.Reply:
     Parts stand in the order of their ordinals, choices in that of their indexes. Raises
     `BadReplyError` where the stream failed, never opened, or never closed.
     """
-    gathered = _Gathered()
+    gathered = Gathered()
     for event in events:
         gathered.take(event)
     return gathered.reply()
@@ -129,16 +129,20 @@ def _tool_events(part: neutral.ToolCall, choice: int, ordinal: int) -> list[neut
     return [opened, delta]
 
 
-class _Gathered:
-    """What a stream told so far."""
+class Gathered:
+    """What a stream told so far: `take` its events one by one, and ask for the `reply` at its end.
+
+    Both raise `BadReplyError`, as `collect` does.
+    """
 
     def __init__(self) -> None:
         self._opened: neutral.Opened | None = None
-        self._choices: dict[int, _GatheredChoice] = {}
+        self._choices: dict[int, _Told] = {}
         self._usage: Usage | None = None
         self._closed = False
 
     def take(self, event: neutral.Event) -> None:
+        """Take the next event."""
         match event:
             case neutral.Opened():
                 self._opened = event
@@ -150,9 +154,10 @@ class _Gathered:
             case neutral.Failed(message=message, kind=kind):
                 raise BadReplyError(f"The upstream's stream failed ({kind}): {message}")
             case _:
-                self._choices.setdefault(event.choice, _GatheredChoice()).take(event)
+                self._choices.setdefault(event.choice, _Told()).take(event)
 
     def reply(self) -> neutral.Reply:
+        """Return the reply that the whole stream told."""
         if self._opened is None or not self._closed:
             raise BadReplyError("The upstream's stream was cut before its end.")
         opened = self._opened
@@ -167,7 +172,7 @@ class _Gathered:
         )
 
 
-class _GatheredChoice:
+class _Told:
     """What a stream told so far about one choice."""
 
     def __init__(self) -> None:

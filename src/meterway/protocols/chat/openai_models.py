@@ -27,7 +27,8 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_effort` may be sent (OpenAI's models that don't reason refuse it). `no_thinking`:
     the effort that comes nearest to none, None where nothing is known to turn thinking off.
     `thinking_text`: earlier reasoning goes back as `reasoning_content`; `thinking_details`: as
-    `reasoning_details` with its signatures. Other servers refuse or ignore both.
+    `reasoning_details` with its signatures; `call_signatures`: tool calls carry the thought
+    signatures of Google's models. Other servers refuse or ignore them.
     `encrypted_thoughts`: a Responses request may ask for `reasoning.encrypted_content`.
     """
 
@@ -38,6 +39,7 @@ class Abilities(msgspec.Struct, frozen=True, kw_only=True):
     thinking_text: bool = False
     thinking_details: bool = False
     encrypted_thoughts: bool = False
+    call_signatures: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -59,6 +61,7 @@ def abilities_of(model: str) -> Abilities:
         thinking_text=bool(_WANTS_THINKING.match(name)),
         thinking_details=routed_claude,
         encrypted_thoughts=name.startswith("grok-"),
+        call_signatures="gemini" in name,
     )
 
 

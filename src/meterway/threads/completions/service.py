@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis, to_seconds
+from meterway.kit.ids import object_id
 from meterway.threads.completions import store
 from meterway.threads.errors import CompletionNotFoundError
 from meterway.threads.naming import is_name
@@ -19,6 +20,11 @@ from meterway.threads.types import Cursor, Page, StoredCompletion
 
 _MODEL: Final = 255
 _MOMENTS: Final = ("created_at", "expires_at")
+
+
+def new_id() -> str:
+    """Return the id of a new completion."""
+    return object_id("chatcmpl", "-")
 
 
 async def add(tx: AsyncConnection, completion: StoredCompletion) -> None:

@@ -3,25 +3,28 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Row, and_, delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db import rows
 from meterway.threads.tables import completion_metadata as pairs
 from meterway.threads.tables import stored_completions as completions
 from meterway.threads.types import Cursor
 
+_COLUMNS = tuple(completions.c.keys())
+_PAIR = tuple(pairs.c.keys())
+
 
 async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
     """Insert a completion without its metadata."""
-    await tx.execute(insert(completions).values(values))
+    row = tuple(values[name] for name in _COLUMNS)
+    await rows.insert(tx, "stored_completions", _COLUMNS, [row])
 
 
 async def add_metadata(tx: AsyncConnection, id_: str, metadata: Mapping[str, str]) -> None:
     """Insert a completion's metadata, at least one pair."""
-    rows = [
-        {"completion_id": id_, "name": name, "value": value} for name, value in metadata.items()
-    ]
-    await tx.execute(insert(pairs), rows)
+    values = [(id_, name, value) for name, value in metadata.items()]
+    await rows.insert(tx, "completion_metadata", _PAIR, values)
 
 
 async def remove_metadata(tx: AsyncConnection, user_id: int, id_: str) -> None:

@@ -4,7 +4,7 @@ Follows https://platform.openai.com/docs/api-reference/conversations. Everything
 another user's id is one that does not exist.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row
@@ -25,8 +25,6 @@ from meterway.threads.types import Conversation, Cursor, Item, Page
 
 LARGEST: Final = 64 * 1024 * 1024
 """How many bytes of items are loaded at once, where the caller names no other bound."""
-
-_EACH: Final = 500  # ids asked for in one statement
 
 
 async def create(
@@ -103,20 +101,22 @@ async def append_turn(
     the transaction ends others who append to this conversation wait. Raises
     `ConversationNotFoundError`.
     """
-    row = await _found(tx, user_id, id_, lock=True)
     new = {item.id: item for item in reversed(items)}  # of two with one id the first
-    names = list(new)
-    if row.next_position:
-        for start in range(0, len(names), _EACH):
-            for known in await store.known(tx, id_, names[start : start + _EACH]):
-                del new[known]
-    added = list(reversed(new.values()))
+    count, size = len(new), _size(new.values())
+    first = await store.allot(tx, user_id, id_, count, size) if is_name(id_) else None
+    if first is None:
+        raise ConversationNotFoundError(id_)
+    twice = await store.known(tx, id_, new) if first and new else ()
+    added = [item for item in reversed(new.values()) if item.id not in twice]
     if added:
-        await store.append(tx, id_, row.next_position, added)
-        end = row.next_position + len(added)
-        size = row.size + sum(len(item.body) for item in added)
-        await store.change(tx, user_id, id_, {"next_position": end, "size": size})
+        await store.append(tx, id_, first, added)
+    if twice:
+        await store.allot(tx, user_id, id_, len(added) - count, _size(added) - size)
     return added
+
+
+def _size(items: Iterable[Item]) -> int:
+    return sum(len(item.body) for item in items)
 
 
 async def load(

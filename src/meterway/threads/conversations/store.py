@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db import rows
 from meterway.db.rows import fetch
+from meterway.kit import json
 from meterway.threads.tables import conversation_items as items
 from meterway.threads.tables import conversations
 from meterway.threads.types import Cursor, Item
@@ -15,6 +17,21 @@ _LOAD = text(
     "SELECT body FROM conversation_items WHERE conversation_id = "
     "(SELECT id FROM conversations WHERE id = :id AND user_id = :user_id) ORDER BY position"
 )
+
+
+_ALLOT = text(
+    "UPDATE conversations SET next_position = next_position + :count, size = size + :bytes "
+    "WHERE id = :id AND user_id = :user_id RETURNING next_position - :count"
+)
+_KNOWN = text(
+    "SELECT item_id FROM conversation_items WHERE conversation_id = :id "
+    "AND item_id IN (SELECT value FROM json_each(:names))"
+)
+_KNOWN_BY_ARRAY = text(
+    "SELECT item_id FROM conversation_items WHERE conversation_id = :id "
+    "AND item_id = ANY(CAST(:names AS TEXT[]))"
+)
+_ITEM = ("conversation_id", "position", "item_id", "type", "body")
 
 
 async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
@@ -41,27 +58,30 @@ async def remove(tx: AsyncConnection, user_id: int, id_: str) -> bool:
     return (await tx.execute(delete(conversations).where(_is(user_id, id_)))).rowcount == 1
 
 
+async def allot(tx: AsyncConnection, user_id: int, id_: str, count: int, size: int) -> int | None:
+    """Make room for `count` items of `size` bytes at the end of a conversation.
+
+    Returns the position of the first; None where there is no such conversation. Nobody else
+    changes it before the transaction ends.
+    """
+    values = {"id": id_, "user_id": user_id, "count": count, "bytes": size}
+    found = await fetch(tx, _ALLOT, values)
+    return found[0][0] if found else None
+
+
 async def known(tx: AsyncConnection, id_: str, item_ids: Collection[str]) -> set[str]:
     """Return those of the items' ids that a conversation has."""
-    query = select(items.c.item_id).where(
-        items.c.conversation_id == id_, items.c.item_id.in_(item_ids)
-    )
-    return set((await tx.execute(query)).scalars())
+    if tx.dialect.name == "sqlite":
+        found = await fetch(tx, _KNOWN, {"id": id_, "names": json.encode(list(item_ids)).decode()})
+    else:
+        found = await fetch(tx, _KNOWN_BY_ARRAY, {"id": id_, "names": list(item_ids)})
+    return {row[0] for row in found}
 
 
 async def append(tx: AsyncConnection, id_: str, position: int, added: Sequence[Item]) -> None:
-    """Insert items at the end of a conversation that is locked."""
-    rows = [
-        {
-            "conversation_id": id_,
-            "position": position + i,
-            "item_id": item.id,
-            "type": item.type,
-            "body": item.body,
-        }
-        for i, item in enumerate(added)
-    ]
-    await tx.execute(insert(items), rows)
+    """Insert items into the room that was made for them."""
+    values = [(id_, position + i, item.id, item.type, item.body) for i, item in enumerate(added)]
+    await rows.insert(tx, "conversation_items", _ITEM, values)
 
 
 async def load(connection: AsyncConnection, user_id: int, id_: str) -> list[bytes]:

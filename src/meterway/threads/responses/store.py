@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, and_, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db import rows
 from meterway.db.rows import Values, fetch
 from meterway.threads.tables import responses
 
+_COLUMNS = tuple(responses.c.keys())
 # Ids alone go up the chain; what they hold is read once, and the sum of its bytes ends the climb.
 _CHAIN = text(
     "WITH RECURSIVE chain (depth, id, previous_id, size) AS ("
@@ -27,7 +29,7 @@ _CHAIN = text(
 
 async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
     """Insert a response."""
-    await tx.execute(insert(responses).values(values))
+    await rows.insert(tx, "responses", _COLUMNS, [tuple(values[name] for name in _COLUMNS)])
 
 
 async def change(tx: AsyncConnection, user_id: int, id_: str, values: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ import pytest
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.collect import collect, events_of
+from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI, GEMINI_ARRAY
+from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
-from tests.protocols.chat.gemini.signed import by_google
 
 WIRE = Path(__file__).parents[3] / "wire" / "gemini"
 REQUEST = neutral.Request(model="asked", messages=())
@@ -101,7 +102,7 @@ def test_a_signature_at_the_end_is_a_part_of_its_own():
     assert reply.choices[0].parts == (
         neutral.Thinking(text="Hm."),
         neutral.Text(text="Yes."),
-        neutral.Thinking(text="", signature=by_google("c2lnLWI=")),
+        neutral.Thinking(text="", signature=sealed("c2lnLWI=", Dialect.GEMINI)),
     )
 
 
@@ -172,7 +173,7 @@ def test_a_client_is_told_text_as_it_comes_and_calls_whole():
     stream = told(
         neutral.Opened(id="r1", model="m"),
         neutral.ThinkingDelta(text="Hm."),
-        neutral.ThinkingSigned(signature=by_google("c2ln")),
+        neutral.ThinkingSigned(signature=sealed("c2ln", Dialect.GEMINI)),
         neutral.TextDelta(text="Hel", part=1),
         neutral.TextDelta(text="lo", part=1),
         neutral.ToolCallOpened(id="a", name="f", part=2),
@@ -216,6 +217,17 @@ def test_the_last_chunk_has_why_it_ended_and_the_usage():
         "responseId": "r1",
     }
     assert all(one["responseId"] == "r1" for one in chunks(stream))
+
+
+def test_a_refusal_is_told_from_an_answer_whole_and_streamed():
+    refusal = neutral.Choice(parts=(neutral.Refusal(text="No."),), stop=neutral.StopReason.REFUSAL)
+    reply = neutral.Reply(id="r", model="m", choices=(refusal,))
+
+    whole = json.loads(GEMINI.encode_reply(reply))["candidates"][0]
+    last = chunks(told(*events_of(reply)))[-1]["candidates"][0]
+
+    assert whole["content"]["parts"] == [{"text": "No."}]
+    assert whole["finishReason"] == last["finishReason"] == "SAFETY"
 
 
 def test_arguments_over_several_lines_do_not_cut_the_event():

@@ -152,6 +152,8 @@ def test_a_conversation_is_named_by_a_string_or_an_object(conversation, named):
         ({"include": "all"}, "include"),
         ({"reasoning": "high"}, "reasoning"),
         ({"text": []}, "text"),
+        ({"tools": {}}, "tools"),
+        ({"tools": [{"type": "function", "name": 1}]}, "tools[0].name"),
     ],
 )
 def test_what_a_frame_cannot_hold_is_named(fields, param):

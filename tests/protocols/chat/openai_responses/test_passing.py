@@ -8,6 +8,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from meterway.kit import json, sse
+from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import Facts
 from meterway.protocols.chat.envelopes import Envelope, seal
@@ -91,6 +92,13 @@ def test_the_input_is_rid_of_what_its_vendor_cannot_look_up():
 
     without = [{key: value for key, value in one.items() if key != "id"} for one in (output, odd)]
     assert sent == [user, own, open_, call, *without]
+
+
+def test_encrypted_reasoning_that_is_no_string_is_named():
+    with pytest.raises(InvalidRequestError) as caught:
+        passed(input=[{"type": "reasoning", "summary": [], "encrypted_content": 3}])
+
+    assert caught.value.param == "input"
 
 
 def test_a_response_passes_under_the_frame_of_its_request():

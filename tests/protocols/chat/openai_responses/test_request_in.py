@@ -155,9 +155,9 @@ def test_a_part_of_an_unknown_kind_is_refused_by_its_name_elsewhere():
     assert "hologram" in refused.value.message
 
 
-@pytest.mark.parametrize("kind", ["web_search_call", "mcp_call", "computer_call_output"])
+@pytest.mark.parametrize("kind", ["web_search_call", "tool_search_call", "computer_call_output"])
 def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
-    request = decoded(input=[{"role": "user", "content": "Hi"}, {"type": kind, "id": "x"}])
+    request = decoded(input=[{"role": "user", "content": "Hi"}, {"type": kind, "arguments": {}}])
 
     for codec in (OPENAI_CHAT, ANTHROPIC_MESSAGES):
         with pytest.raises(UnsupportedContentError) as refused:
@@ -181,10 +181,13 @@ def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
         ({"input": [message("user", {"type": "input_file"})]}, "input[0].content[0].file_data"),
         ({"input": [{"type": "function_call", "name": "f", "arguments": ""}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments"),
+        (
+            {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]},
+            "input[0].arguments",
+        ),
         ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input"),
         ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
         ({"input": []}, "input"),
-        ({"input": None}, "input"),
         ({"input": 3}, "input"),
         ({"input": [3]}, "input[0]"),
         ({"model": ""}, "model"),
@@ -399,6 +402,14 @@ def test_another_vendors_signature_comes_back_as_it_was():
     )
 
 
+def test_a_signature_of_gemini_stays_in_its_envelope():
+    signed = seal(Envelope(Dialect.GEMINI, "signature", "Z2Vt"))
+
+    (turn,) = decoded(input=[thought(signed, "Hm")]).messages
+
+    assert turn.parts == (neutral.Thinking(text="Hm", signature=signed, path="input[0]"),)
+
+
 @pytest.mark.parametrize("text", ["Hm", ""])
 def test_no_other_vendor_is_shown_openais_encrypted_content(text):
     request = decoded(
@@ -461,3 +472,14 @@ def test_facts_are_what_routing_and_metering_need():
 
     assert (facts.model, facts.stream, facts.include_usage) == ("m", True, True)
     assert (facts.service_tier, facts.max_tokens, facts.choices) == ("flex", 7, 1)
+
+
+@pytest.mark.parametrize("body", [{"model": "m"}, {"model": "m", "input": None}])
+def test_a_request_that_says_nothing_is_an_empty_word_of_its_user(body):
+    request = OPENAI_RESPONSES.decode_request(json.decode_top(json.encode(body)))
+
+    (message,) = request.messages
+    assert (message.role, message.parts) == (
+        neutral.Role.USER,
+        (neutral.Text(text="", path="input"),),
+    )

@@ -144,6 +144,23 @@ def test_items_of_the_vendors_own_tools_and_unknown_events_are_skipped():
     assert reply.choices[0].parts == (neutral.Text(text="Hello, wörld"),)
 
 
+def test_fields_of_other_kinds_may_have_other_types():
+    found = {"type": "tool_search_call", "id": "ts_1", "arguments": {"goal": "x"}}
+    delta = upstream.event("response.shell_call_output_content.delta", delta={"stdout": "x"})
+    last = upstream.event("response.completed", response=upstream.response(found))
+    middle = [delta, upstream.event("response.output_item.done", output_index=0, item=found)]
+
+    reply = collect(events_of(upstream.stream(*upstream.opening(), *middle, last)))
+
+    assert reply.choices[0].parts == ()
+
+
+def test_arguments_sent_as_an_object_are_its_text():
+    (part,) = read({**upstream.call(1), "arguments": {"a": 1}}).choices[0].parts
+
+    assert part == neutral.ToolCall(id="call_1", name="weather", arguments='{"a":1}')
+
+
 @pytest.mark.parametrize(
     ("reason", "stop"),
     [
@@ -223,6 +240,15 @@ def test_data_that_is_no_event_is_refused():
         (
             {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 9}},
             Usage(cache_read=3, output=2),
+        ),
+        (
+            {
+                "input_tokens": 32,
+                "output_tokens": 9,
+                "output_tokens_details": {"reasoning_tokens": 110},
+                "total_tokens": 151,
+            },
+            Usage(input=32, output=9, reasoning=110),
         ),
         ({"input_tokens": -1, "output_tokens": 2}, Usage(output=2)),
         ({"total_tokens": 5}, None),

@@ -10,6 +10,7 @@ import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages.abilities import Abilities
+from meterway.protocols.chat.envelopes import is_sealed
 
 MIN_BUDGET = 1024
 BUDGETS = {
@@ -141,5 +142,5 @@ def _starts_with_thinking(message: neutral.Message) -> bool:
         return False
     first = message.parts[0]
     if isinstance(first, neutral.Thinking):
-        return first.signature is not None
+        return first.signature is not None and not is_sealed(first.signature)
     return isinstance(first, neutral.RedactedThinking)

@@ -75,7 +75,8 @@ class _Reader:
         results: _Parts = []
         for place, part in enumerate(content.parts):
             where = f"{path}.parts[{place}]"
-            self._extra |= {f"{where}.{name}": value for name, value in part.knobs().items()}
+            if not part.is_plain():
+                self._extra |= {f"{where}.{name}": value for name, value in part.knobs().items()}
             if part.function_response is not None:
                 results.append(self._result(part.function_response, where))
             else:
@@ -86,7 +87,8 @@ class _Reader:
         self, part: wire.Part, parts: _Parts, place: tuple[int, int], role: neutral.Role
     ) -> None:
         path = f"contents[{place[0]}].parts[{place[1]}]"
-        if kind := part.vendors():
+        kind = None if part.is_plain() else part.vendors()
+        if kind is not None:
             parts.append(self._foreign(kind, place))
         elif part.function_call is not None:
             parts.append(self._call(part, part.function_call, place))

@@ -110,8 +110,8 @@ class GeminiStreamReader:
 
     def end(self) -> bytes:
         """Hear that the bytes are over; whole is a stream whose candidates have all ended."""
-        rest = self._splitter.rest()
-        forward = self._read(rest.rstrip(b"\r\n") + b"\n\n") if rest.strip() else b""
+        rest = self._splitter.rest().strip()
+        forward = self._read(rest + b"\n\n") if rest.endswith(b"}") else b""  # no torn chunk
         if self.failure is None and self._ended and all(self._ended.values()):
             self.closed = True
             forward += self._framing.close()
@@ -125,8 +125,10 @@ class GeminiStreamReader:
         try:
             self._note(_decode(data))
             data = data if self._model is None else _renamed(data, self._model)
-        except wire.UNREADABLE:
-            pass  # forwarded as it came: reading must not break what passes
+        except msgspec.ValidationError:
+            pass  # of another form than ours: reading must not break what passes
+        except wire.UNREADABLE:  # no JSON, which would spoil an array
+            return block if isinstance(self._framing, Events) else b""
         if self._as_came:
             return block
         ends = self._framing.close() if self.failure is not None else b""

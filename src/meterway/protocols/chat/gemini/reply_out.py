@@ -1,7 +1,7 @@
 """A whole reply, written for a Gemini client.
 
 Follows https://ai.google.dev/api/generate-content#GenerateContentResponse. A refusal is written as
-text under `finishReason` SAFETY or STOP, as the model's vendor ended it.
+text, and ends with SAFETY, as no other reason tells it from an answer.
 """
 
 from typing import Any, TypeAlias, assert_never

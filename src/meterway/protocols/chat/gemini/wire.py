@@ -77,6 +77,19 @@ class Part(msgspec.Struct, rename="camel"):
     media_resolution: Raw = NOTHING
     part_metadata: Raw = NOTHING
 
+    def is_plain(self) -> bool:
+        """Whether `vendors` and `knobs` have nothing to return, as is usual."""
+        return (
+            self.executable_code
+            is self.code_execution_result
+            is self.tool_call
+            is self.tool_response
+            is self.video_metadata
+            is self.media_resolution
+            is self.part_metadata
+            is NOTHING
+        )
+
     def vendors(self) -> str | None:
         """Return the kind of a part that only the vendor's own tools make."""
         named = {

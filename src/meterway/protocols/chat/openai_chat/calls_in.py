@@ -21,7 +21,7 @@ _FUNCTION_CALL = -1
 class _Call:
     """One call as far as it was told; `part` is None until then."""
 
-    __slots__ = ("first", "id", "name", "part", "pieces")
+    __slots__ = ("first", "id", "name", "part", "pieces", "signature")
 
     def __init__(self, id_: str) -> None:
         self.id = id_
@@ -29,6 +29,7 @@ class _Call:
         self.part: int | None = None
         self.first = ""
         self.pieces = 0
+        self.signature: str | None = None
 
 
 class CallReader:
@@ -54,7 +55,9 @@ class CallReader:
         for raw in delta.tool_calls or ():
             piece = _decode_call(raw)
             if piece.function is not None:
-                self._take(self._call_of(piece, events), piece.function, events)
+                call = self._call_of(piece, events)
+                call.signature = call.signature or wire.signature_of(piece)
+                self._take(call, piece.function, events)
         if delta.function_call is not None:
             piece = wire.ToolCall(index=_FUNCTION_CALL)
             self._take(self._call_of(piece, events), delta.function_call, events)
@@ -108,7 +111,11 @@ class CallReader:
             call.id = call.id or call_id(self._reply_id, self._calls.index(call))
             events.append(
                 neutral.ToolCallOpened(
-                    id=call.id, name=call.name, choice=self._choice, part=call.part
+                    id=call.id,
+                    name=call.name,
+                    signature=call.signature,
+                    choice=self._choice,
+                    part=call.part,
                 )
             )
         return call.part

@@ -154,7 +154,11 @@ class _Reader:
             raise required(f"{path}.id")
         if call.function is None:
             raise required(f"{path}.function")
-        return self._function(call.function, call.id, path)
+        function = self._function(call.function, call.id, path)
+        signature = wire.signature_of(call)
+        if signature is None:
+            return function
+        return msgspec.structs.replace(function, signature=signature)
 
     def _function(self, function: wire.Function, id_: str, path: str) -> neutral.ToolCall:
         if function.name is None:

@@ -15,6 +15,7 @@ from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.envelopes import is_sealed
 from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thoughts_of
+from meterway.protocols.chat.openai_chat.wire import signed
 from meterway.protocols.chat.openai_models import Abilities
 from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.dialects import Family
@@ -151,7 +152,7 @@ class MessageWriter:
             if part.cache is not None:
                 self._note_mark(part)
             if isinstance(part, neutral.ToolCall):
-                calls.append(_call(part))
+                calls.append(self._call(part))
             elif isinstance(part, neutral.Text):
                 texts.append(part.text)
             elif isinstance(part, neutral.Thinking | neutral.RedactedThinking):
@@ -169,6 +170,11 @@ class MessageWriter:
         if calls:
             message["tool_calls"] = calls
         return message
+
+    def _call(self, part: neutral.ToolCall) -> Wire:
+        function = {"name": part.name, "arguments": part.arguments or "{}"}
+        call = {"id": part.id, "type": "function", "function": function}
+        return signed(call, part.signature) if self._abilities.call_signatures else call
 
     def _reasoning(self, turn: neutral.Message) -> Wire:
         thoughts = thoughts_of(turn.parts)
@@ -210,11 +216,6 @@ def _named(role: str, content: Wording | list[Wire] | None, turn: neutral.Messag
 
 def _text(text: Wording) -> Wire:
     return {"type": "text", "text": text}
-
-
-def _call(part: neutral.ToolCall) -> Wire:
-    function = {"name": part.name, "arguments": part.arguments or "{}"}
-    return {"id": part.id, "type": "function", "function": function}
 
 
 def _image(part: neutral.Image) -> Wire:

@@ -138,12 +138,15 @@ def _call(raw: msgspec.Raw, reply_id: str, place: int) -> neutral.ToolCall | neu
     call = _decode_call(raw)
     if call.function is None:
         return neutral.Foreign(kind=f"{call.type} tool call", raw=raw)
-    return _function(call.function, call.id or call_id(reply_id, place))
+    id_, signature = call.id or call_id(reply_id, place), wire.signature_of(call)
+    return _function(call.function, id_, signature)
 
 
-def _function(function: wire.Function, id_: str) -> neutral.ToolCall:
+def _function(function: wire.Function, id_: str, signature: str | None = None) -> neutral.ToolCall:
     arguments = wire.arguments_text(function.arguments)
-    return neutral.ToolCall(id=id_, name=function.name or "", arguments=arguments)
+    return neutral.ToolCall(
+        id=id_, name=function.name or "", arguments=arguments, signature=signature
+    )
 
 
 def call_id(reply_id: str, place: int) -> str:

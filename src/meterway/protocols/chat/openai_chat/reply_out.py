@@ -9,7 +9,7 @@ from meterway.kit import json
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat.reasoning import encode_reasoning
 from meterway.protocols.chat.openai_chat.stops import encode_stop
-from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.openai_chat.wire import TIERS, signed
 from meterway.protocols.chat.openai_family import encode_usage
 from meterway.protocols.chat.wording import Wording, joined
 from meterway.protocols.errors import BadReplyError
@@ -84,7 +84,7 @@ def _message(parts: tuple[neutral.AssistantPart, ...]) -> Wire:
 
 def _call(part: neutral.ToolCall) -> Wire:
     function = {"name": part.name, "arguments": part.arguments}
-    return {"id": part.id, "type": "function", "function": function}
+    return signed({"id": part.id, "type": "function", "function": function}, part.signature)
 
 
 def _image(part: neutral.Image) -> Wire:

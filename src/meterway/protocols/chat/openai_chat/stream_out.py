@@ -14,7 +14,7 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_chat.reasoning import encode_detail
 from meterway.protocols.chat.openai_chat.reply_out import NAMELESS
 from meterway.protocols.chat.openai_chat.stops import encode_stop
-from meterway.protocols.chat.openai_chat.wire import TIERS
+from meterway.protocols.chat.openai_chat.wire import TIERS, signed
 from meterway.protocols.chat.openai_family import encode_failure, encode_usage
 from meterway.protocols.usage import Usage
 
@@ -141,16 +141,16 @@ def _delta(event: _Growing, choice: _Choice) -> dict[str, Any]:
             detail = encode_detail(neutral.Thinking(text=text), _thought(choice, event.part))
             return {"reasoning_content": text, "reasoning_details": [detail]}
         case neutral.ThinkingSigned(signature=signature):
-            signed = neutral.Thinking(text="", signature=signature)
-            return {"reasoning_details": [encode_detail(signed, _thought(choice, event.part))]}
+            proof = neutral.Thinking(text="", signature=signature)
+            return {"reasoning_details": [encode_detail(proof, _thought(choice, event.part))]}
         case neutral.ThinkingRedacted(data=data):
             hidden = neutral.RedactedThinking(data=data)
             return {"reasoning_details": [encode_detail(hidden, _thought(choice, event.part))]}
-        case neutral.ToolCallOpened(id=id_, name=name):
+        case neutral.ToolCallOpened(id=id_, name=name, signature=signature):
             index = choice.calls.setdefault(event.part, len(choice.calls))
             function = {"name": name, "arguments": ""}
             call = {"index": index, "id": id_, "type": "function", "function": function}
-            return {"tool_calls": [call]}
+            return {"tool_calls": [signed(call, signature)]}
         case neutral.ToolCallDelta(arguments=arguments):
             index = choice.calls.setdefault(event.part, len(choice.calls))
             return {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}

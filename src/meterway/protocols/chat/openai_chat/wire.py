@@ -6,6 +6,8 @@ Follows https://platform.openai.com/docs/api-reference/chat and the extensions o
 skipped, so that newer fields never fail a decode.
 """
 
+from typing import Any
+
 import msgspec
 
 Raw = msgspec.Raw
@@ -87,6 +89,36 @@ class ToolCall(msgspec.Struct):
     id: str | None = None
     type: str | None = None
     function: Function | None = None
+    extra_content: Raw = NULL
+
+
+class _Google(msgspec.Struct):
+    thought_signature: str | None = None
+
+
+class _Extra(msgspec.Struct):
+    google: _Google | None = None
+
+
+def signature_of(call: ToolCall) -> str | None:
+    """Return the thought signature a call carries, as Gemini's models give and want it back.
+
+    What has another form holds none. Source: https://ai.google.dev/gemini-api/docs/thought-signatures
+    """
+    if not given(call.extra_content):
+        return None
+    try:
+        extra = msgspec.json.decode(call.extra_content, type=_Extra)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return extra.google.thought_signature or None if extra.google else None
+
+
+def signed(call: dict[str, Any], signature: str | None) -> dict[str, Any]:
+    """Return `call` with its thought signature, where it has one."""
+    if signature is None:
+        return call
+    return {**call, "extra_content": {"google": {"thought_signature": signature}}}
 
 
 class ReasoningDetail(msgspec.Struct):

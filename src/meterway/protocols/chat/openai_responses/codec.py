@@ -1,7 +1,7 @@
 """OpenAI's Responses API as a chat dialect, for clients and for upstreams."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from meterway.kit import ids
 from meterway.kit.clock import Clock, SystemClock
@@ -10,7 +10,6 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
 from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_errors import decode_error
-from meterway.protocols.chat.openai_family import decode_at
 from meterway.protocols.chat.openai_responses import (
     facts,
     passing,
@@ -18,16 +17,13 @@ from meterway.protocols.chat.openai_responses import (
     request_in,
     request_out,
     stream_in,
-    wire,
 )
 from meterway.protocols.chat.openai_responses.frame import Frame, frame_of
-from meterway.protocols.chat.openai_responses.names import ToolNames
 from meterway.protocols.chat.openai_responses.stream_out import ResponsesStreamEncoder
 from meterway.protocols.chat.openai_responses.stream_passing import ResponsesStreamReader
 from meterway.protocols.chat.sizes import Sizes, sizes_of_items
 from meterway.protocols.dialects import Dialect
 
-_Tools: Any = list[wire.Tool] | None
 _Teller: TypeAlias = ResponsesStreamEncoder | ResponsesStreamReader
 
 
@@ -45,7 +41,7 @@ class OpenAIResponses:
         self._clock = clock or SystemClock()
 
     @property
-    def through(self) -> PassingCodec:
+    def through(self) -> PassingCodec | None:
         """Upstreams speak this dialect too."""
         return self
 
@@ -150,5 +146,4 @@ class ResponsesTurn(OpenAIResponses):
 
     def _encoder(self) -> ResponsesStreamEncoder:
         self.frame.begin()
-        tools = decode_at(self.frame.echo.get("tools", wire.NULL), _Tools, "tools")
-        return ResponsesStreamEncoder(self.frame, ToolNames(tools or ()), self._clock)
+        return ResponsesStreamEncoder(self.frame, self._clock)

@@ -12,6 +12,7 @@ from meterway.kit import json
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.openai_family import decode_at, optional
 from meterway.protocols.chat.openai_responses import wire
+from meterway.protocols.chat.openai_responses.names import ToolNames, tools_of
 
 _DEFAULTS: dict[str, Any] = {
     "background": False,
@@ -51,6 +52,7 @@ class Frame(msgspec.Struct, kw_only=True):
     `id` is `resp_...`, `created_at` in seconds since the epoch, `model` as asked for. `echo` holds
     the top-level fields the response object repeats, each as JSON. `wants_encrypted`: the client
     asked for `reasoning.encrypted_content`; `wants_logprobs`: for those of visible tokens.
+    `names` leads from a tool's name back to its declaration.
 
     What the codec made with it sets, whole and streamed alike, once the response is completed,
     incomplete or failed: `final`, the whole response object as the client was told it; `output`,
@@ -64,6 +66,7 @@ class Frame(msgspec.Struct, kw_only=True):
     echo: RawObject
     wants_encrypted: bool = False
     wants_logprobs: bool = False
+    names: ToolNames = msgspec.field(default_factory=ToolNames)
     final: bytes | None = None
     output: bytes | None = None
     status: str | None = None
@@ -76,8 +79,8 @@ class Frame(msgspec.Struct, kw_only=True):
 def frame_of(body: RawObject, id_: str, created_at: int) -> Frame:
     """Return the frame of the response to `body`.
 
-    Raises `InvalidRequestError` where `include`, `conversation`, `reasoning` or `text` has the
-    wrong type; other fields are checked when the request is decoded.
+    Raises `InvalidRequestError` where `include`, `conversation`, `reasoning`, `text` or `tools` has
+    the wrong type; other fields are checked when the request is decoded.
     """
     echo = dict(_ECHO)
     for name, raw in body.items():
@@ -95,6 +98,7 @@ def frame_of(body: RawObject, id_: str, created_at: int) -> Frame:
         echo=echo,
         wants_encrypted=wire.ENCRYPTED in include,
         wants_logprobs=wire.LOGPROBS in include,
+        names=ToolNames(tools_of(body)),
     )
 
 

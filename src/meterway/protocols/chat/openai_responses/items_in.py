@@ -48,8 +48,9 @@ def decode_input(body: RawObject, names: ToolNames) -> Read:
         system.append(
             neutral.Text(text=wording_at(instructions, "instructions"), path="instructions")
         )
-    if not wire.given(body.get("input", wire.NULL)):
-        raise required("input")
+    if not wire.given(body.get("input", wire.NULL)):  # the API takes a request that says nothing
+        silence = neutral.Text(text="", path="input")
+        return tuple(system), (neutral.Message(role=_USER, parts=(silence,), path="input"),)
     told: str | list[wire.Item] = decode_at(body["input"], _Input, "input")
     if isinstance(told, str):
         text = neutral.Text(text=told, path="input")
@@ -148,10 +149,9 @@ class _Reader:
         call_id = _needed(item.call_id, f"{path}.call_id")
         name = self._names.flat(item.namespace, _needed(item.name, f"{path}.name"))
         if item.type == "custom_tool_call":
-            said = _needed(item.input, f"{path}.input")
-            arguments = wrapped(said)
+            arguments = wrapped(_text(item.input, f"{path}.input"))
         else:
-            arguments = _needed(item.arguments, f"{path}.arguments")
+            arguments = _text(item.arguments, f"{path}.arguments")
         return neutral.ToolCall(
             id=call_id,
             name=name,
@@ -188,6 +188,12 @@ class _Reader:
         turn = _Turn(role, path)
         self.turns.append(turn)
         return turn
+
+
+def _text(raw: msgspec.Raw, path: str) -> str:
+    if not wire.given(raw):
+        raise required(path)
+    return decode_at(raw, str, path)
 
 
 def _needed(value: T | None, path: str) -> T:

@@ -46,13 +46,18 @@ _decode_input = msgspec.json.Decoder(_Input).decode
 
 
 class MessageItem:
-    """What the model says: texts and refusals, each a content part."""
+    """What the model says: texts and refusals, each a part; `pieces` are those of the open one."""
 
     def __init__(self) -> None:
         self.id = ids.object_id("msg")
         self._parts: list[Wire] = []
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
         self._part: int | None = None  # the neutral part that is open
+
+    @property
+    def last(self) -> int:
+        """The place of the part that was opened last."""
+        return len(self._parts) - 1
 
     def whole(self, status: str) -> Wire:
         """Return the item as it is now."""
@@ -67,16 +72,16 @@ class MessageItem:
     def say(self, part: int, text: str, logprobs: list[Wire] | None) -> Told:
         """Add visible text."""
         told = self._open(part, {"type": "output_text", "text": "", "annotations": []}, logprobs)
-        self._pieces.append(text)
-        fields = {"content_index": len(self._parts) - 1, "delta": text, "logprobs": logprobs or []}
+        self.pieces.append(text)
+        fields = {"content_index": self.last, "delta": text, "logprobs": logprobs or []}
         told.append(("response.output_text.delta", fields))
         return told
 
     def refuse(self, part: int, text: str) -> Told:
         """Add a refusal's text."""
         told = self._open(part, {"type": "refusal", "refusal": ""}, None)
-        self._pieces.append(text)
-        fields = {"content_index": len(self._parts) - 1, "delta": text}
+        self.pieces.append(text)
+        fields = {"content_index": self.last, "delta": text}
         told.append(("response.refusal.delta", fields))
         return told
 
@@ -84,8 +89,8 @@ class MessageItem:
         """End the part that is open."""
         if self._part is None:
             return []
-        self._part, text = None, "".join(self._pieces)
-        part, place = self._parts[-1], len(self._parts) - 1
+        self._part, text = None, "".join(self.pieces)
+        part, place = self._parts[-1], self.last
         if part["type"] == "refusal":
             part["refusal"] = text
             kind, fields = "response.refusal.done", {"refusal": text}
@@ -102,9 +107,9 @@ class MessageItem:
         told: Told = []
         if self._part != ordinal:
             told = self.close()
-            self._part, self._pieces = ordinal, []
+            self._part, self.pieces = ordinal, []
             self._parts.append(part)
-            fields = {"content_index": len(self._parts) - 1, "part": dict(part)}
+            fields = {"content_index": self.last, "part": dict(part)}
             told.append(("response.content_part.added", fields))
         if logprobs:
             self._parts[-1].setdefault("logprobs", []).extend(logprobs)

@@ -5,6 +5,8 @@ and the state are the gateway's (ADR 0010). Encrypted reasoning is asked for in 
 can be replayed, and shown to clients that asked for it.
 """
 
+from typing import Any
+
 import msgspec
 
 from meterway.kit import json
@@ -22,16 +24,17 @@ from meterway.protocols.errors import BadReplyError
 
 _STATE = ("previous_response_id", "conversation", "background", "background_options")
 _OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
-_FALSE = msgspec.Raw(b"false")
+_FALSE, _EMPTY = msgspec.Raw(b"false"), msgspec.Raw(b"[]")
+_LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(RawObject).decode
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     type: str | None = None
     id: str | None = None
     content: msgspec.Raw = wire.NULL
-    encrypted_content: str | None = None
+    encrypted_content: msgspec.Raw = wire.NULL
 
 
 class Passing(msgspec.Struct):
@@ -51,7 +54,8 @@ class _Loose(msgspec.Struct):
     error: msgspec.Raw = wire.NULL
 
 
-_decode_item = msgspec.json.Decoder(_Item).decode
+_Raws: Any = list[msgspec.Raw]
+_Items: Any = list[_Item]
 _decode_passing = msgspec.json.Decoder(Passing).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
 
@@ -77,31 +81,34 @@ def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
     text = bytes(raw)
     if not text.startswith(b"[") or not any(word in text for word in _LOOKED_AT):
         return raw
-    items = decode_at(raw, list[msgspec.Raw], "input")
-    return json.raw([kept for item in items if (kept := _kept(item)) is not None])
+    items, heads = decode_at(raw, _Raws, "input"), decode_at(raw, _Items, "input")
+    kept: list[Any] = []
+    changed = False
+    for item, head in zip(items, heads, strict=True):
+        if head.type == "reasoning":
+            if not _is_replayable(head):
+                changed = True
+                continue
+        elif head.id is not None and _is_named_here(head):
+            fields = _decode_object(item)
+            del fields["id"]
+            kept.append(fields)
+            changed = True
+            continue
+        kept.append(item)
+    return json.raw(kept) if changed else raw
 
 
-_LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
+def _is_replayable(item: _Item) -> bool:
+    if not wire.given(item.encrypted_content):
+        return wire.given(item.content) and item.content != _EMPTY
+    return not is_sealed(decode_at(item.encrypted_content, str, "input"))
 
 
-def _kept(raw: msgspec.Raw) -> msgspec.Raw | None:
-    text = bytes(raw)
-    if not any(word in text for word in _LOOKED_AT):
-        return raw
-    item = decode_at(raw, _Item, "input")
-    if item.type == "reasoning":
-        encrypted = item.encrypted_content
-        if encrypted is None and bytes(item.content) in {b"null", b"[]"}:
-            return None
-        return None if is_sealed(encrypted) else raw
-    named_here = (item.type or "").endswith("call_output") or (item.id or "").startswith(
-        UNKNOWN_PREFIX
-    )
-    if item.id is None or not named_here:
-        return raw
-    fields = _decode_object(raw)
-    del fields["id"]
-    return json.raw(fields)
+def _is_named_here(item: _Item) -> bool:
+    if item.type is not None and item.type.endswith("call_output"):
+        return True
+    return item.id is not None and item.id.startswith(UNKNOWN_PREFIX)
 
 
 def pass_reply(body: bytes, model: str | None, frame: Frame) -> Seen:

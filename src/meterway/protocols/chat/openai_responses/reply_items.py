@@ -37,7 +37,7 @@ class ItemReader:
 
     def take(self, kind: str, event: wire.Event, events: list[neutral.Event]) -> None:
         """Add what an event tells; kinds without a meaning for others tell nothing."""
-        place, delta = event.output_index, event.delta
+        place, delta = event.output_index, event.delta if isinstance(event.delta, str) else ""
         match kind:
             case "response.output_text.delta" if delta:
                 part = self._part(place, event.content_index)
@@ -148,11 +148,19 @@ class ItemReader:
 
     def _finish_call(self, place: int, item: wire.Item, events: list[neutral.Event]) -> None:
         part, known = self._call(place, item, events), self._items[place]
-        arguments = item.arguments or ""
         if item.type == "custom_tool_call":
-            arguments = wrapped(item.input or "")
+            arguments = wrapped(_text(item.input))
+        else:
+            arguments = _text(item.arguments)
         if arguments and not known.wrote:
             events.append(neutral.ToolCallDelta(arguments=arguments, part=part))
+
+
+def _text(raw: msgspec.Raw) -> str:
+    """Return a string; some servers send the object it should be the text of."""
+    if not wire.given(raw):
+        return ""
+    return _decode_text(raw) or "" if wire.is_string(raw) else bytes(raw).decode()
 
 
 def chat_logprobs(raw: msgspec.Raw) -> msgspec.Raw | None:

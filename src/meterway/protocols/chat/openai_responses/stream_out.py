@@ -5,7 +5,7 @@ are done when the next begins; calls may grow side by side and are done when the
 The stream ends with its last event: the API sends no `[DONE]`.
 """
 
-from typing import Any, TypeAlias, assert_never
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
@@ -21,22 +21,35 @@ from meterway.protocols.chat.openai_responses.items_out import (
     Told,
     logprobs_of,
 )
-from meterway.protocols.chat.openai_responses.names import ToolNames
 from meterway.protocols.chat.openai_responses.reasoning import encrypted_of, encrypted_of_call
 from meterway.protocols.chat.openai_responses.response import Ending, describe
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
 
 Wire: TypeAlias = dict[str, Any]
-_PartEvent: TypeAlias = (
-    neutral.TextDelta
-    | neutral.RefusalDelta
+_TEXT_DELTA = (
+    b"event: response.output_text.delta\n"
+    b'data: {"type":"response.output_text.delta","sequence_number":%d,%b,"delta":%b,"logprobs":[]}'
+    b"\n\n"
+)
+_encode = msgspec.json.Encoder().encode
+_ChoiceEvent: TypeAlias = (
+    neutral.RefusalDelta
     | neutral.ThinkingDelta
     | neutral.ThinkingSigned
     | neutral.ThinkingRedacted
     | neutral.ToolCallOpened
     | neutral.ToolCallDelta
+    | neutral.ChoiceEnded
 )
+
+
+class _Speaking(NamedTuple):
+    """The text that is open: its neutral part, where it stands, and what was said of it."""
+
+    part: int
+    place: bytes
+    pieces: list[str]
 
 
 class ResponsesStreamEncoder:
@@ -45,9 +58,8 @@ class ResponsesStreamEncoder:
     Only the first choice is told: a response has no others.
     """
 
-    def __init__(self, frame: Frame, names: ToolNames, clock: Clock) -> None:
+    def __init__(self, frame: Frame, clock: Clock) -> None:
         self._frame = frame
-        self._names = names
         self._clock = clock
         self._ending = Ending()
         self._model = frame.model
@@ -56,19 +68,20 @@ class ResponsesStreamEncoder:
         self._items: list[Item] = []
         self._done: dict[int, str] = {}  # the status of items that are done, by their place
         self._by_part: dict[int, int] = {}
+        self._speaking: _Speaking | None = None
         self._refused = False
         self._sequence = 0
 
     def encode(self, event: neutral.Event) -> bytes:
         """Return the bytes that tell the client of `event`."""
         match event:
+            case neutral.TextDelta():
+                return self._more_text(event)
             case neutral.Opened():
                 return self._open(event)
             case neutral.UsageReported(usage=usage):
                 self._usage = usage
                 return b""
-            case neutral.ChoiceEnded():
-                return self._stop(event) if event.choice == 0 else b""
             case neutral.Closed():
                 return self._close()
             case neutral.Failed():
@@ -89,20 +102,34 @@ class ResponsesStreamEncoder:
             "response.in_progress", {"response": response}
         )
 
-    def _grow(self, event: _PartEvent) -> bytes:
+    def _more_text(self, event: neutral.TextDelta) -> bytes:
+        """Tell more of the text that is open, as most events do, or whatever else it is."""
+        open_ = self._speaking
+        if event.choice:
+            return b""
+        if open_ is None or open_.part != event.part or event.logprobs or not event.text:
+            return self._speak(event)
+        open_.pieces.append(event.text)
+        number, self._sequence = self._sequence, self._sequence + 1
+        return _TEXT_DELTA % (number, open_.place, _encode(event.text))
+
+    def _grow(self, event: _ChoiceEvent) -> bytes:
         match event:
-            case neutral.TextDelta() | neutral.RefusalDelta():
+            case neutral.RefusalDelta():
                 return self._speak(event)
             case neutral.ToolCallDelta(arguments=arguments):
                 return self._arguments(event.part, arguments)
             case neutral.ToolCallOpened():
                 return self._call(event)
+            case neutral.ChoiceEnded():
+                return self._stop(event)
             case neutral.ThinkingDelta() | neutral.ThinkingSigned() | neutral.ThinkingRedacted():
                 return self._think(event)
             case _:
                 assert_never(event)
 
     def _speak(self, event: neutral.TextDelta | neutral.RefusalDelta) -> bytes:
+        self._speaking = None
         if isinstance(event, neutral.RefusalDelta):
             self._refused = True
             before, place, item = self._message(event.part)
@@ -111,7 +138,14 @@ class ResponsesStreamEncoder:
         if not event.text and not (logprobs and event.part in self._by_part):
             return b""
         before, place, item = self._message(event.part)
-        return before + self._tell(place, item.say(event.part, event.text, logprobs))
+        told = before + self._tell(place, item.say(event.part, event.text, logprobs))
+        where = b'"item_id":"%b","output_index":%d,"content_index":%d' % (
+            item.id.encode(),
+            place,
+            item.last,
+        )
+        self._speaking = _Speaking(event.part, where, item.pieces)
+        return told
 
     def _think(
         self, event: neutral.ThinkingDelta | neutral.ThinkingSigned | neutral.ThinkingRedacted
@@ -151,7 +185,9 @@ class ResponsesStreamEncoder:
             thought = ReasoningItem()
             thought.encrypted = encrypted_of_call(event.signature, event.id)
             before = self._add(thought, None)
-        return before + self._add(CallItem(event.id, self._names.declared(event.name)), event.part)
+        return before + self._add(
+            CallItem(event.id, self._frame.names.declared(event.name)), event.part
+        )
 
     def _arguments(self, part: int, arguments: str) -> bytes:
         place = self._by_part.get(part)
@@ -176,6 +212,7 @@ class ResponsesStreamEncoder:
         return before + self._event("response.output_item.added", fields)
 
     def _finish(self, place: int, status: str) -> bytes:
+        self._speaking = None
         item = self._items[place]
         closing = self._tell(place, item.close())
         self._done[place] = status

@@ -2,7 +2,8 @@
 
 `input_tokens` includes what was read from and written to the cache, `output_tokens` includes
 reasoning. Source: https://platform.openai.com/docs/api-reference/responses/object. Writes to a
-cache count as 5 minutes.
+cache count as 5 minutes. Where a server's total is more than input and output, the rest is
+reasoning left out of the output, as xAI does in chat completions.
 """
 
 from typing import Any
@@ -20,9 +21,13 @@ def decode_usage(report: wire.Usage | None) -> Usage | None:
         return None
     read = report.input_tokens_details or wire.InputDetails()
     spent = report.output_tokens_details or wire.OutputDetails()
-    cached, rest = _take(_count(read.cached_tokens), _count(report.input_tokens))
+    given, answered = _count(report.input_tokens), _count(report.output_tokens)
+    thought = _count(spent.reasoning_tokens)
+    if (unsaid := _count(report.total_tokens) - given - answered) > 0:
+        answered, thought = answered + unsaid, max(thought, unsaid)
+    cached, rest = _take(_count(read.cached_tokens), given)
     written, rest = _take(_count(read.cache_write_tokens), rest)
-    reasoning, output = _take(_count(spent.reasoning_tokens), _count(report.output_tokens))
+    reasoning, output = _take(thought, answered)
     return Usage(
         input=rest,
         cache_read=cached,

@@ -67,8 +67,8 @@ class Item(msgspec.Struct):
     call_id: str | None = None
     name: str | None = None
     namespace: str | None = None
-    arguments: str | None = None
-    input: str | None = None
+    arguments: Raw = NULL
+    input: Raw = NULL
     output: Raw = NULL
     summary: Raw = NULL
     encrypted_content: str | None = None
@@ -137,6 +137,7 @@ class Usage(msgspec.Struct):
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    total_tokens: int | None = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
 
@@ -168,7 +169,7 @@ class Event(msgspec.Struct):
     output_index: int = 0
     content_index: int = 0
     summary_index: int = 0
-    delta: str | None = None
+    delta: str | dict[str, Raw] | list[Raw] | None = None
     logprobs: Raw = NULL
     item: Raw = NULL
     response: Raw = NULL

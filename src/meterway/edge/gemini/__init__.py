@@ -1,0 +1,1 @@
+"""The endpoints shaped like Google's Gemini API."""

@@ -1,0 +1,1 @@
+"""OpenAI's Responses API over any upstream: the state is ours (ADR 0010)."""
