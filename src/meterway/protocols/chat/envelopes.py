@@ -59,14 +59,3 @@ def is_sealed(text: str | None) -> bool:
 def mentions_sealed(raw: msgspec.Raw) -> bool:
     """Whether JSON may hold an envelope: cheap, as it is asked of every request that passes."""
     return _IN_JSON in bytes(raw)
-
-
-def sealed(signature: str, dialect: Dialect) -> str:
-    """Name the dialect of a signature."""
-    return seal(Envelope(dialect=dialect, kind="signature", value=signature))
-
-
-def unsealed(signature: str | None, dialect: Dialect) -> str | None:
-    """Return what `sealed` was given; None for what another dialect signed, or nobody."""
-    envelope = None if signature is None else unseal(signature)
-    return None if envelope is None or envelope.dialect is not dialect else envelope.value

@@ -9,11 +9,10 @@ import pytest
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import UnsupportedContentError
+from tests.protocols.chat.gemini.signed import by_google
 
 HI = [{"role": "user", "parts": [{"text": "Hi"}]}]
 
@@ -243,10 +242,10 @@ def test_thoughts_of_several_chunks_are_one_until_a_signature_ends_them():
         for part in found
         if isinstance(part, neutral.Text | neutral.Thinking)
     ] == [
-        (neutral.Thinking, "Hm, yes.", sealed("c2ln", Dialect.GEMINI)),
+        (neutral.Thinking, "Hm, yes.", by_google("c2ln")),
         (neutral.Thinking, "Next", None),
         (neutral.Text, "Answer.", None),
-        (neutral.Thinking, "", sealed("c2ln", Dialect.GEMINI)),
+        (neutral.Thinking, "", by_google("c2ln")),
     ]
 
 

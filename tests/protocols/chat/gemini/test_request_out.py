@@ -7,10 +7,10 @@ import pytest
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
-from meterway.protocols.dialects import Dialect, Family
+from meterway.protocols.dialects import Family
 from meterway.protocols.errors import UnsupportedContentError
+from tests.protocols.chat.gemini.signed import by_google
 
 USER, MODEL, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
 G25, G3 = "gemini-2.5-flash", "gemini-3-pro-preview"
@@ -93,12 +93,12 @@ def test_only_googles_signatures_go_back():
     found, dropped = encode(
         turn(
             MODEL,
-            neutral.Thinking(text="mine", signature=sealed("c2ln", Dialect.GEMINI), path="p0"),
-            neutral.Thinking(text="", signature=sealed("YQ==", Dialect.GEMINI), path="p1"),
+            neutral.Thinking(text="mine", signature=by_google("c2ln"), path="p0"),
+            neutral.Thinking(text="", signature=by_google("YQ=="), path="p1"),
             neutral.Thinking(text="another's", signature="RXJV", path="p2"),
             neutral.Thinking(text="unsigned", path="p3"),
             neutral.RedactedThinking(data="x", path="p4"),
-            neutral.RedactedThinking(data=sealed("Yw==", Dialect.GEMINI), path="p5"),
+            neutral.RedactedThinking(data=by_google("Yw=="), path="p5"),
             text("Yes."),
             call(signature="Yg=="),
         ),

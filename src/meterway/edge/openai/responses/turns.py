@@ -5,6 +5,7 @@ https://platform.openai.com/docs/guides/conversation-state.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -131,20 +132,25 @@ class Turns:
 
         The call was served and is charged, so refusing the reply would cost its client twice.
         """
-        response, appended = turn.stored(self._shelf.retention), turn.appended()
-        conversation = turn.conversation
-
-        async def work(tx: AsyncConnection) -> None:
-            if conversation is not None:
-                user_id = turn.caller.user_id
-                await conversations.append_turn(tx, user_id, conversation, appended)
-            if response is not None:
-                await responses.add(tx, response)
-
+        writer, response = self._shelf.writer, turn.stored(self._shelf.retention)
         try:
-            await self._shelf.writer.put(work, conversation or "")
+            if turn.conversation is not None:
+                work = partial(_append, turn, turn.appended(), response)
+                await writer.put(work, turn.conversation)
+            elif response is not None:
+                await writer.add(responses.add_all, response)
         except MeterwayError as error:
             _log.error("response.not_kept", response=turn.frame.id, error=error.message)
+
+
+async def _append(
+    turn: "Turn", items: Sequence[Item], response: StoredResponse | None, tx: AsyncConnection
+) -> None:
+    """Append a turn to its conversation, and keep its response."""
+    assert turn.conversation is not None, "it belongs to one"
+    await conversations.append_turn(tx, turn.caller.user_id, turn.conversation, items)
+    if response is not None:
+        await responses.add(tx, response)
 
 
 class Turn:

@@ -17,12 +17,11 @@ from typing import Any, Final, TypeAlias, assert_never
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import unsealed
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.abilities import Abilities
 from meterway.protocols.chat.gemini.faults import refused, unsupported
+from meterway.protocols.chat.gemini.marks import own_mark
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
 
 Wire: TypeAlias = dict[str, Any]
 UNSIGNED: Final = "skip_thought_signature_validator"
@@ -106,10 +105,9 @@ class ContentWriter:
 
     def _thought(self, part: neutral.Thinking | neutral.RedactedThinking) -> list[Wire]:
         if isinstance(part, neutral.Thinking):
-            text, signature = part.text, part.signature
+            text, own = part.text, own_mark(part.signature)
         else:
-            text, signature = "", part.data
-        own = unsealed(signature, Dialect.GEMINI)
+            text, own = "", own_mark(part.data)
         if own is None:
             self._dropped.append(part.path)
             return []
