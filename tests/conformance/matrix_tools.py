@@ -54,8 +54,6 @@ from tests.conformance.matrix_wire import (
 
 G_TOOL = g_tools(G_FUNCTION)
 NO_ERRORS = "results have no error mark"
-
-
 OTHERS_UNTOLD = "the others are not offered"
 AS_FUNCTION = "as a function of one string"
 JOINED = "under a joined name"
