@@ -453,6 +453,10 @@ HISTORY = [
     ),
 ]
 
+CALL_STOOD_IN = Carried(
+    g_turns(G_HI, g_said(g_call("c1", thoughtSignature="skip_thought_signature_validator")), {}),
+    note="with the value that Google names for such histories",
+)
 SIGNATURES = [
     Ask(
         "Gemini's signature of a call",
@@ -497,22 +501,16 @@ SIGNATURES = [
             messages=turns(
                 HI, said(a_call("c1")), {"role": "user", "content": [a_result("c1", "one")]}
             ),
-            gemini="Gemini signs its calls",
+            gemini=g_turns(G_HI, g_said(g_call("c1")), g_user(g_result("c1", {"output": "one"}))),
             text=NO_TOOLS,
         ),
         upstreams(
             chat=turns(HI, o_calls(o_call("c1")), {}),
             responses=r_items(R_HI, r_call("c1"), {}),
             messages=turns(A_HI, said(a_call("c1")), {}),
-            gemini=Carried(
-                g_turns(
-                    G_HI,
-                    g_said(g_call("c1", thoughtSignature="skip_thought_signature_validator")),
-                    {},
-                ),
-                note="with the value that Google names for such histories",
-            ),
+            gemini=CALL_STOOD_IN,
         ),
+        pairs={(GEMINI, GEMINI): CALL_STOOD_IN},
         models={GEMINI: NEW_GEMINI},
     ),
 ]

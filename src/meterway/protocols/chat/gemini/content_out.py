@@ -20,11 +20,10 @@ from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.abilities import Abilities
 from meterway.protocols.chat.gemini.faults import refused, unsupported
-from meterway.protocols.chat.gemini.marks import own_mark
+from meterway.protocols.chat.gemini.marks import UNSIGNED, own_mark
 from meterway.protocols.chat.wording import words_of
 
 Wire: TypeAlias = dict[str, Any]
-UNSIGNED: Final = "skip_thought_signature_validator"
 _USER, _MODEL = "user", "model"
 _SOUNDS: Final = {"mp3": "audio/mp3", "wav": "audio/wav"}
 _EMPTY_OBJECT = msgspec.Raw(b"{}")

@@ -17,6 +17,8 @@ _PREFIX = b"meterway:"
 # Nine bytes end on a character of base64, so all envelopes begin alike.
 START: Final = base64.b64encode(_PREFIX).decode()
 _SIGNATURE, _REDACTED = b"s", b"r"
+UNSIGNED: Final = "skip_thought_signature_validator"
+"""The signature of a call that none of Google's models made."""
 
 
 def read_mark(mark: str) -> str | neutral.RedactedThinking:
