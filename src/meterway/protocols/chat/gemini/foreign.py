@@ -6,8 +6,6 @@ thoughts are left out; and from Gemini 3 on it refuses a turn whose first call h
 gets the value named for such histories: https://ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
-from operator import is_
-
 import msgspec
 
 from meterway.kit import json
@@ -45,6 +43,17 @@ class _Part(msgspec.Struct):
         return wire.given(self.functionCall) or wire.given(self.function_call)
 
 
+class _Turn(msgspec.Struct):
+    parts: list[_Part] | None = None
+
+    @property
+    def lacks_signature(self) -> bool:
+        """Whether its first call has no signature."""
+        first = next((part for part in self.parts or () if part.calls), None)
+        return first is not None and not first.signature
+
+
+_decode_turns = msgspec.json.Decoder(list[_Turn]).decode
 _decode_content = msgspec.json.Decoder(_Content).decode
 _decode_part = msgspec.json.Decoder(_Part).decode
 
@@ -56,17 +65,17 @@ def replayable(contents: msgspec.Raw, model: str) -> msgspec.Raw:
     """
     text = bytes(contents)
     signs = abilities_of(model).signed and any(word in text for word in _CALLS)
-    if not signs and _OTHERS not in text:
-        return contents
     try:
+        signs = signs and any(turn.lacks_signature for turn in _decode_turns(contents))
+        if not signs and _OTHERS not in text:
+            return contents
         given = _decode_list(contents)
         turns = [kept for turn in given if (kept := _without_others(turn)) is not None]
         if signs:
             turns = [_signed(turn) for turn in turns]
     except wire.UNREADABLE:
         return contents
-    same = len(turns) == len(given) and all(map(is_, turns, given))
-    return contents if same else json.raw(turns)
+    return json.raw(turns)
 
 
 def _without_others(turn: msgspec.Raw) -> msgspec.Raw | None:
