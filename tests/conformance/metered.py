@@ -10,12 +10,18 @@ from meterway.protocols.usage import Usage
 from tests.factories.gateways import Gateway, Key, wait_for
 from tests.fakes.scripted_vendor import ScriptedVendor, scripted_vendor
 
-_PRO = "gemini-3.1-pro-preview"
-# What an upstream speaks: its provider, what its base URL ends with, and the models it has.
+# What an upstream speaks: its provider, what its base URL ends with, and the models it has; among
+# them those that Gemini CLI likes, the one that chooses for it made by another vendor.
 UPSTREAMS = {
     "chat": ("openai-compatible", "/v1", "gpt-4o-mini"),
-    "messages": ("anthropic-compatible", "", "claude-sonnet-4-5"),
-    "content": ("gemini-compatible", "", f"{_PRO},{_PRO}-customtools,gemini-3.5-flash-lite"),
+    "messages": (
+        *("anthropic-compatible", ""),
+        "claude-sonnet-4-5,gemini-3.5-flash-lite=claude-sonnet-4-5",
+    ),
+    "content": (
+        *("gemini-compatible", ""),
+        "gemini-3.1-pro-preview,gemini-3.1-pro-preview-customtools",
+    ),
     "responses": ("openai", "/v1", "gpt-4o-mini"),
 }
 

@@ -14,7 +14,7 @@ from tests.fakes.scripted_vendor import DONE
 from tests.fakes.vendor_wires import Call
 
 pytestmark = pytest.mark.conformance
-MODEL = "gemini-2.5-flash"
+MODEL, CHOSEN = "gemini-2.5-flash", "gemini-3.1-pro-preview-customtools"
 COMMAND = {"command": "echo hello-from-tool | tee made.txt", "description": "Say hello"}
 # Without them it asks which kind of account is meant, and looks for a newer version of itself.
 SETTINGS = {
@@ -112,8 +112,12 @@ def test_the_model_that_chooses_a_model_is_in_the_ledger_too(gemini, metered: Me
     turn = ask(gemini, metered.gateway.base, key.token, tmp_path, prompt="Make the file")
 
     finished(turn, metered, key)
-    assert len(vendor.told) == 3
-    assert vendor.told[0].body["generationConfig"]["responseMimeType"] == "application/json"
+    choice, *turns = vendor.told
+    schema = choice.body["output_config"]["format"]["schema"]
+    assert schema["type"] == "object"  # in Google's capitals from Gemini CLI
+    assert schema["properties"]["complexity_score"]["type"] == "integer"
+    assert {told.path for told in turns} == {f"/v1beta/models/{CHOSEN}:streamGenerateContent"}
+    assert len(turns) == 2
 
 
 def finished(turn: Turn, metered: Metered, key: Key) -> None:
