@@ -30,8 +30,8 @@ from meterway.upstreams import failures
 from meterway.upstreams.errors import UpstreamError
 from meterway.upstreams.providers import PROVIDERS
 from meterway.upstreams.types import AuthForm, Provider
-from tests.conformance.test_dialect_matrix import PAGE as MATRIX
-from tests.conformance.test_dialect_matrix import matrix_page
+from tests.conformance.matrix_page import PAGE as MATRIX
+from tests.conformance.matrix_page import matrix_page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-agents=(@anthropic-ai/claude-code@2.1.330 @google/gemini-cli@0.61.0)
+agents=(@anthropic-ai/claude-code@2.1.330 @google/gemini-cli@0.61.0 @openai/codex@0.169.0)
 older=(@anthropic-ai/claude-code@2.1.197)
 
 installed() {

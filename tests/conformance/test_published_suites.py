@@ -18,11 +18,16 @@ pytestmark = pytest.mark.conformance
 
 @dataclass(frozen=True)
 class OptOut:
-    """Tests of a suite that must fail, and the status they must be refused with."""
+    """Tests of a suite that must fail, and what their failure must say: a status, or more."""
 
     tests: str
-    status: int
+    told: int | str
     reason: str
+
+    @property
+    def failure(self) -> str:
+        """What the failure has in it."""
+        return self.told if isinstance(self.told, str) else f"Error code: {self.told} "
 
     def covers(self, outcome: Outcome) -> bool:
         return re.search(self.tests, outcome.name) is not None
@@ -35,6 +40,16 @@ OPENAI_OPT_OUTS = [
         400,
         "it goes on behind a message `after`, and no completion has one of that id",
     ),
+    OptOut(
+        r"^test_responses\..*test_method_compact_with_all_params",
+        "Did not match any variants|invalid for expected schema",
+        "a compacted conversation begins with what users said, for which the SDK has no type",
+    ),
+    OptOut(
+        r"^test_responses\..*test_method_create_with_all_params",
+        400,
+        "background responses are not served yet",
+    ),
     OptOut(rf"^test_models\..*{_FORMS}delete", 405, "models of the catalogue are not the caller's"),
 ]
 OPENAI_FILES = [
@@ -43,6 +58,8 @@ OPENAI_FILES = [
     "tests/api_resources/conversations",
     "tests/api_resources/test_conversations.py",
     "tests/api_resources/test_models.py",
+    "tests/api_resources/responses",
+    "tests/api_resources/test_responses.py",
 ]
 ANTHROPIC_FILES = [
     "tests/api_resources/test_messages.py",
@@ -53,7 +70,7 @@ ANTHROPIC_FILES = [
 LEGACY, LEGACY_NEEDS = "0.125.0", "httpx-aiohttp==0.1.12"
 # Names the suites use that no catalogue holds: placeholders, and models long retired.
 SEEDS = {"model_id", "after_id", "before_id", "ft:gpt-4o-mini:acemeco:suffix:abc123"}
-SEEDS |= {"gpt-3.5-turbo-instruct"}
+SEEDS |= {"gpt-3.5-turbo-instruct", "model"}
 SEEDS |= {name for name in DEPRECATED_MODELS if re.search(r"-[12]\.\d", name)}
 
 
@@ -63,6 +80,7 @@ def seeded(new_gateway: Callable[..., Gateway]) -> Gateway:
     made = new_gateway()
     offered = ",".join(f"{name}=sandbox/echo" for name in sorted(SEEDS))
     made.run("channel", "add", "--provider", "sandbox", "--name", "seeds", "--models", offered)
+    made.run("key", "update", made.key, "--default-model", "gpt-4o-mini")
     seed(made)
     return made.start()
 
@@ -76,8 +94,8 @@ def judged(found: list[Outcome], opt_outs: list[OptOut]) -> dict[str, str]:
             wrong[outcome.name] = outcome.failure
         elif opted and not outcome.failure:
             wrong[outcome.name] = f"passes, so it is no exception: {opted[0].reason}"
-        elif opted and f"Error code: {opted[0].status} " not in outcome.failure:
-            wrong[outcome.name] = f"not refused by {opted[0].status}: {outcome.failure}"
+        elif opted and not re.search(opted[0].failure, outcome.failure):
+            wrong[outcome.name] = f"not refused by {opted[0].told}: {outcome.failure}"
     return wrong
 
 
@@ -87,7 +105,7 @@ def test_openais_suite_passes_but_for_what_is_not_offered(seeded, tmp_path):
     found = outcomes(source, OPENAI_FILES, f"{seeded.base}/v1", seeded.key, tmp_path / "report.xml")
 
     assert judged(found, OPENAI_OPT_OUTS) == {}
-    assert len(found) == 415
+    assert len(found) == 610
     for opt_out in OPENAI_OPT_OUTS:
         assert any(opt_out.covers(outcome) for outcome in found), opt_out
 

@@ -43,6 +43,23 @@ class Worker:
         self._server = server
         self._settler = settler
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._server.port
+        return port
+
+    async def quiet(self) -> None:
+        """Wait until nothing is being served."""
+        async with asyncio.timeout(DEADLINE):
+            while self._server.state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0)
+
+    async def emptied(self) -> None:
+        """Wait until no connection is open."""
+        async with asyncio.timeout(DEADLINE):
+            await self._server.emptied()
+
     async def ask(self, request, body=None, *, auth="authorization: Bearer {}", key=None, more=()):
         """Send METHOD PATH; a `body` as JSON."""
         content = b"" if body is None else json.dumps(body).encode()

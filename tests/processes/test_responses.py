@@ -5,7 +5,12 @@ import json
 
 import msgspec
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import (
+    Response,
+    ResponseCompactionItem,
+    ResponseStreamEvent,
+    ResponseUsage,
+)
 from pydantic import TypeAdapter
 
 from tests.factories.workers import MODEL, USD, open_worker
@@ -151,10 +156,11 @@ async def test_the_forwarding_service_bills_its_own_channel(worker):
     assert call.billing == "codex-omg"
 
 
-async def test_a_websocket_is_refused_so_that_clients_come_back_at_once(worker):
+async def test_where_no_websocket_is_asked_for_426_names_the_protocol(worker):
     answer = await worker.ask(f"GET {PATH}")
 
-    assert (answer.status, answer.json()["error"]["code"]) == (426, "websocket_not_served")
+    assert (answer.status, answer.json()["error"]["code"]) == (426, "upgrade_required")
+    assert answer.headers["upgrade"] == "websocket"
 
 
 async def test_two_turns_at_once_on_one_conversation_are_both_kept_whole(worker):
@@ -201,3 +207,21 @@ async def test_nobody_gets_in_without_a_key(worker, request_):
 
     assert answer.status == 401
     assert msgspec.json.decode(answer.body)["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_compacted_conversation_goes_on_from_its_summary(worker):
+    first = (await made(worker)).json()
+    ask_short = {"model": MODEL, "previous_response_id": first["id"]}
+
+    answer = (await worker.ask(f"POST {PATH}/compact", ask_short)).json()
+
+    said, item = answer["output"]
+    assert answer["object"] == "response.compaction"
+    assert (said["role"], said["content"][0]["text"]) == ("user", ASKED)
+    assert ResponseCompactionItem.model_validate(item).id.startswith("cmp_")
+    assert ResponseUsage.model_validate(answer["usage"]).output_tokens > 0
+    goes_on = [said, item, {"role": "user", "content": "On."}]
+    for store in (True, False):
+        then = await made(worker, input=goes_on, store=store)
+        assert then.json()["output"][0]["content"][0]["text"] == "[sandbox] On."
+    assert len(await worker.posted()) == 4

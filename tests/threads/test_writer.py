@@ -148,3 +148,22 @@ async def test_database_that_is_down_is_told_to_all(tmp_path):
     assert all(refusal.retry_after for refusal in refusals)
     await writer.close()
     await engine.dispose()
+
+
+async def test_what_is_inserted_alike_is_inserted_at_once_and_one_failure_is_its_own(writer):
+    seen = []
+
+    async def insert(tx, values):
+        seen.append(list(values))
+        if "bad" in values:
+            raise ConversationNotFoundError("conv_bad")
+
+    together = await asyncio.gather(*(writer.add(insert, one) for one in ("a", "b", "c")))
+    results = await asyncio.gather(
+        *(writer.add(insert, one) for one in ("d", "bad")), return_exceptions=True
+    )
+
+    assert together == [None] * 3
+    assert seen == [["a", "b", "c"], ["d", "bad"], ["d"], ["bad"]]
+    assert results[0] is None
+    assert isinstance(results[1], ConversationNotFoundError)

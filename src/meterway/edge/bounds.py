@@ -23,36 +23,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from meterway.edge.cycle import GONE, Cycle
-from meterway.edge.http import Scope
+from meterway.edge.http import ClientGoneError, Scope
 from meterway.edge.limits import Limits
 from meterway.edge.refusal import LONG_HEAD, LONG_TARGET, MANY_HEADERS, Refusal, refusal
+from meterway.edge.sweeper import Sweeper
+from meterway.edge.upgrade import UPGRADE, Successor
+from meterway.kit.errors import InvalidRequestError
 from meterway.kit.outbox import Outbox
 
 _log = structlog.get_logger()
 _PARTING_SECONDS, _PARTING_BYTES = 2.0, 4 * 1024 * 1024
 _NEVER = math.inf
-
-
-class _Sweeper:
-    """Looks over the connections of one server once in a while, as long as there are any."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._running = False
-
-    def attend(self, loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
-        if not self._running:
-            self._running = True
-            loop.call_later(self._seconds, self._sweep, loop, state)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop, state: ServerState) -> None:
-        now = loop.time()
-        for connection in tuple(state.connections):
-            if isinstance(connection, BoundedProtocol) and connection.deadline < now:
-                connection.expire(now)
-        self._running = False
-        if state.connections:
-            self.attend(loop, state)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -63,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     limits: ClassVar[Limits] = Limits()
-    sweeper: ClassVar[_Sweeper]
+    sweeper: ClassVar[Sweeper]
     outbox: ClassVar[Outbox]
     cycle: Cycle  # type: ignore[assignment]  # ours stands in for uvicorn's
     scope: dict[str, Any]  # type: ignore[assignment]  # with an extension of our own
@@ -73,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cls, limits: Limits, before: Callable[[], None] | None = None
     ) -> type["BoundedProtocol"]:
         """Return the class of one server's connections; `before` is called before each writes."""
-        sweeper, outbox = _Sweeper(limits.sweep_seconds), Outbox(before=before)
+        sweeper, outbox = Sweeper(limits.sweep_seconds), Outbox(before=before)
         members = {"limits": limits, "sweeper": sweeper, "outbox": outbox}
         return type("BoundedProtocol", (cls,), members)
 
@@ -101,6 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._linger = 0  # bytes that may still be thrown away
         self._linger_end = _NEVER
         self._refused = False
+        self._ending = False
         self._unsent: float = math.inf  # bytes the client had not taken when last looked at
         self._unparsed = 0  # body bytes the parser will not see, after an ignored upgrade
 
@@ -160,6 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends: close now, or after the answer under way."""
+        self._ending = True
         self.outbox.flush()
         super().shutdown()
 
@@ -295,6 +278,7 @@ class BoundedProtocol(HttpToolsProtocol):
         modern, expects = version != "1.0", self.expect_100_continue
         keeps = modern and parser.should_keep_alive()
         cycle = self.cycle = Cycle(self, method, keep_alive=keeps, expected=expects, chunks=modern)
+        extensions: dict[str, Any] = {GONE: cycle}
         self.scope = scope = {
             "type": "http",
             "asgi": self._asgi,
@@ -309,8 +293,10 @@ class BoundedProtocol(HttpToolsProtocol):
             "query_string": query,
             "headers": headers,
             "state": self.app_state.copy(),
-            "extensions": {GONE: cycle},
+            "extensions": extensions,
         }
+        if modern and parser.should_upgrade():
+            extensions[UPGRADE] = self
         if before is None or before.response_complete:
             self._serve(cycle, scope)
         else:
@@ -371,7 +357,24 @@ class BoundedProtocol(HttpToolsProtocol):
         finally:
             self.tasks.discard(cycle.task)
 
-    # -- requests that ask to upgrade, and are served as they are --------------------------------
+    # -- requests that ask to upgrade: served as they are, unless their handler does upgrade ------
+
+    def hand_over(self, head: bytes, successor: Successor) -> None:
+        """Answer the request with `head`, and have `successor` go on; see `Handover`."""
+        cycle = self._served
+        if cycle is None or cycle.happened or self.transport.is_closing():
+            raise ClientGoneError
+        if self._in_head or self._in_body or self._waiting or self.flow.read_paused:
+            raise InvalidRequestError("Nothing may follow the head until it is answered with 101.")
+        cycle.response_started = cycle.response_complete = True
+        self.deadline = _NEVER
+        self.connections.discard(self)
+        self.connections.add(successor)  # type: ignore[arg-type]  # uvicorn lists its own
+        self.outbox.post(self.transport, head)
+        self.transport.set_protocol(successor)
+        self.parser = None  # type: ignore[assignment]  # as in uvicorn: it refers to us
+        if self._ending:
+            successor.shutdown()
 
     def _declared_length(self) -> int:
         headers: dict[bytes, bytes] = dict(self.scope["headers"])

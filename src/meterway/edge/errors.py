@@ -14,6 +14,7 @@ import msgspec
 
 from meterway.edge.http import JSON_TYPE, Headers
 from meterway.edge.ratelimits import headers_of
+from meterway.edge.upgrade import UpgradeRequiredError
 from meterway.kit import json
 from meterway.kit.errors import MeterwayError, NotFoundError
 from meterway.limits.errors import RateLimitedError
@@ -182,4 +183,6 @@ def _headers(error: MeterwayError, status: int) -> Headers:
         headers.append((b"retry-after-ms", b"%d" % math.ceil(wait * 1000)))
     if isinstance(error, MethodNotAllowedError):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, UpgradeRequiredError):
+        headers += [(b"upgrade", error.protocol.encode()), (b"connection", b"upgrade")]
     return headers

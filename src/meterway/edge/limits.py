@@ -8,7 +8,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `stall_seconds` is how long a client may take nothing of what waits for it. `linger_*` bound
     what is still read, and thrown away, of a request that was answered before its body ended;
-    without it the client would see a reset instead of the answer.
+    without it the client would see a reset instead of the answer. After `ping_seconds` of silence
+    the client of a WebSocket is asked whether it is there, and has `pong_seconds` to say so.
     """
 
     head_bytes: int = 64 * 1024
@@ -20,4 +21,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stall_seconds: float = 120.0
     linger_seconds: float = 10.0
     linger_bytes: int = 256 * 1024 * 1024
+    ping_seconds: float = 30.0
+    pong_seconds: float = 20.0
     sweep_seconds: float = 1.0

@@ -13,7 +13,12 @@ from typing import NamedTuple
 import structlog
 
 from meterway.edge import forwarding
-from meterway.edge.errors import MethodNotAllowedError, UnknownPathError, render
+from meterway.edge.errors import (
+    MethodNotAllowedError,
+    Rendered,
+    UnknownPathError,
+    render,
+)
 from meterway.edge.http import (
     CORS,
     ClientGoneError,
@@ -160,9 +165,20 @@ def family_of(path: str, headers: Mapping[bytes, bytes]) -> Family | None:
 
 async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> None:
     """Answer with `error` where no answer has begun; else raise it, so the connection is cut."""
-    path = scope["path"]
-    known = isinstance(error, MeterwayError)
+    rendered = refuse(error, request, scope["path"])
+    headers = [*request.head, *rendered.headers]
+    if b"expect" in request.headers:
+        headers.append((b"connection", b"close"))  # whether a body follows is the client's guess
+    try:
+        await send_reply(send, rendered.status, headers, rendered.body)
+    except RuntimeError:  # what ASGI servers raise where a reply has begun
+        raise error from None
+
+
+def refuse(error: Exception, request: Request, path: str) -> Rendered:
+    """Render `error` in the dialect of `path`, count it, and log it."""
     rendered = render(error, family_of(path, request.headers), request.request_id)
+    known = isinstance(error, MeterwayError)
     # The class's own code: an upstream's error may carry any its vendor chose.
     code = type(error).code if isinstance(error, MeterwayError) else "internal_error"
     metrics.REFUSALS.labels(rendered.status, code).inc()
@@ -171,13 +187,7 @@ async def tell(error: Exception, request: Request, scope: Scope, send: Send) -> 
         _log.info("request.refused", **event, **request.facts())
     else:
         _log.error("request.failed", **event, **request.facts(), exc_info=error)
-    headers = [*request.head, *rendered.headers]
-    if b"expect" in request.headers:
-        headers.append((b"connection", b"close"))  # whether a body follows is the client's guess
-    try:
-        await send_reply(send, rendered.status, headers, rendered.body)
-    except RuntimeError:  # what ASGI servers raise where a reply has begun
-        raise error from None
+    return rendered
 
 
 def _no_such(method: str, path: str, allowed: tuple[str, ...]) -> MeterwayError:

@@ -15,6 +15,8 @@ from meterway.db.engine import open_engine, reading
 from meterway.edge.http import InFlight
 from meterway.edge.idempotency import Idempotence
 from meterway.edge.limits import Limits
+from meterway.edge.openai.responses.recall import Recall
+from meterway.edge.openai.responses.socket import Sockets
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
 from meterway.edge.platform.health import Check, Readiness
@@ -86,7 +88,7 @@ class Gateway:
             pace=Pace(self._counts, clock),
         )
         office = self._office(settings, clock, pepper)
-        self.app = Server(self._routes(settings, office), ids)
+        self.app = Server(self._routes(settings, office, ids), ids)
 
     def _office(self, settings: Settings, clock: Clock, pepper: bytes) -> Office:
         return Office(
@@ -112,7 +114,7 @@ class Gateway:
             },
         )
 
-    def _routes(self, settings: Settings, office: Office) -> list[Route]:
+    def _routes(self, settings: Settings, office: Office, ids: CallIds) -> list[Route]:
         desk = Desk(
             authenticator=self._authenticator,
             gate=self._relaying.gate,
@@ -125,8 +127,17 @@ class Gateway:
         )
         told = idempotency.never_free if self._money is None else fate_of
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
+        shelf = self._shelf(settings)
+        sockets = Sockets(
+            ids=ids,
+            recall=Recall(),
+            limit=settings.websocket_limit,
+            each=settings.websockets_each,
+            offered=settings.websockets,
+        )
         return [
-            *routes.paid(desk, once, self._relaying, self._counter, self._shelf(settings)),
+            *routes.paid(desk, once, self._relaying, self._counter, shelf),
+            *routes.sockets(desk, shelf, sockets),
             *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
         ]
@@ -233,6 +244,7 @@ def limits_of(settings: Settings) -> Limits:
         head_count=settings.head_count,
         head_seconds=settings.head_timeout,
         body_idle_seconds=settings.body_idle_timeout,
+        ping_seconds=settings.websocket_ping,
     )
 
 

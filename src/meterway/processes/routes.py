@@ -16,9 +16,11 @@ from meterway.edge.gemini import models as gemini_models
 from meterway.edge.http import Handler
 from meterway.edge.idempotency import Idempotence, Idempotent
 from meterway.edge.openai import chat, completions, conversations, models, stored
+from meterway.edge.openai.responses import compact
 from meterway.edge.openai.responses import counting as response_counting
 from meterway.edge.openai.responses import create as response_making
 from meterway.edge.openai.responses import stored as stored_responses
+from meterway.edge.openai.responses.socket import ResponsesSocket, Sockets
 from meterway.edge.openai.responses.turns import Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import (
@@ -108,13 +110,22 @@ def _responses(
     make = response_making.CreateResponse(desk, turns)
     forwarded = response_making.CreateResponse(desk, turns, codex)
     count = response_counting.CountInput(desk, turns, counting)
-    path, refuse = response_making.PATH, response_making.no_websocket
+    path = response_making.PATH
     return [
         Route("POST", path, Idempotent(make, once, OPENAI_RESPONSES)),
-        Route("GET", path, refuse),
         Route("POST", response_counting.PATH, count),
+        Route("POST", compact.PATH, Idempotent(compact.CompactResponse(desk, turns), once)),
         Route("POST", forwarding.path(codex, path), Idempotent(forwarded, once, OPENAI_RESPONSES)),
-        Route("GET", forwarding.path(codex, path), refuse),
+    ]
+
+
+def sockets(desk: Desk, shelf: Shelf, shared: Sockets) -> Sequence[Route]:
+    """Return the routes that open WebSockets."""
+    turns, codex, path = Turns(shelf), forwarding.CODEX, response_making.PATH
+    forwarded = ResponsesSocket(desk, turns, shared, codex)
+    return [
+        Route("GET", path, ResponsesSocket(desk, turns, shared)),
+        Route("GET", forwarding.path(codex, path), forwarded),
     ]
 
 

@@ -162,6 +162,18 @@ class Settings(BaseSettings):
     head_count: int = Field(128, gt=0, description="Most headers of a request; more is 431.")
     head_timeout: Seconds = Field(10.0, description="Time for a request's head to arrive.")
     body_idle_timeout: Seconds = Field(30.0, description="Longest silence within a body.")
+    websockets: bool = Field(
+        True, description="Whether the Responses API is served over WebSockets too; else 426."
+    )
+    websocket_limit: Bytes = Field(
+        16 * MEBIBYTE, description="Largest message of a WebSocket, before and after unpacking."
+    )
+    websockets_each: int = Field(
+        100, gt=0, description="Most WebSockets one user has open at one worker; more is 429."
+    )
+    websocket_ping: Seconds = Field(
+        30.0, description="Silence after which a WebSocket's client is asked whether it is there."
+    )
 
     limits: dict[Literal["admin", "normal", "VIP", "PREMIUM"], TierTable] = Field(
         {}, description="Limits by membership tier; what a table leaves out stays as it was."

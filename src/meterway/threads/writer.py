@@ -1,7 +1,7 @@
 """Writes of many calls in one transaction, for which all of them wait together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -13,19 +13,27 @@ from meterway.kit.tasks import Tasks
 GATHER_SECONDS: Final = 0.005
 _MOST: Final = 100  # works in one transaction
 T = TypeVar("T")
+V = TypeVar("V")
 
 Work: TypeAlias = Callable[[AsyncConnection], Awaitable[Any]]
+Insert: TypeAlias = Callable[[AsyncConnection, Sequence[T]], Awaitable[None]]
+"""Inserts any number of values at once; the same function for all of a kind."""
+
 _Result: TypeAlias = tuple[Any, Exception | None]
 
 
 class _Wish:
     """One caller's work, and the future its end is told to."""
 
-    __slots__ = ("ended", "order", "work")
+    __slots__ = ("ended", "insert", "order", "value", "work")
 
-    def __init__(self, order: str, work: Work) -> None:
+    def __init__(
+        self, order: str, work: Work, insert: Insert[Any] | None = None, value: Any = None
+    ) -> None:
         self.order = order
         self.work = work
+        self.insert = insert
+        self.value = value
         self.ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
 
@@ -51,12 +59,21 @@ class Writer:
         are locked in the order of these names, so that two processes never wait for each other.
         Raises what `work` raises, and `UnavailableError` with a `retry_after`.
         """
-        wish = _Wish(order, work)
+        return cast("T", await self._wish(_Wish(order, work)))
+
+    async def add(self, insert: Insert[V], value: V) -> None:
+        """Insert `value` with all those that are inserted alike, which costs each a part.
+
+        Raises what `insert` raises of `value` alone, and `UnavailableError` with a `retry_after`.
+        """
+        await self._wish(_Wish("", lambda tx: insert(tx, [value]), insert, value))
+
+    async def _wish(self, wish: _Wish) -> Any:
         self._wishes.append(wish)
         if not self._running:
             self._running = True
             self._tasks.spawn(self._run(), name="threads.write")
-        return cast("T", await asyncio.shield(wish.ended))
+        return await asyncio.shield(wish.ended)
 
     async def close(self) -> None:
         """Wait for what is being written; before the engine is disposed of."""
@@ -95,7 +112,7 @@ class Writer:
         """
         try:
             async with transaction(self._engine) as tx:
-                return [(await wish.work(tx), None) for wish in group]
+                return await _all(tx, group)
         except UnavailableError:
             raise
         except Exception as failure:  # noqa: BLE001 - told to the caller whose work it was
@@ -103,6 +120,17 @@ class Writer:
                 return [(None, failure)]
         async with transaction(self._engine) as tx:
             return [await _apart(tx, wish.work) for wish in group]
+
+
+async def _all(tx: AsyncConnection, group: Sequence[_Wish]) -> list[_Result]:
+    """Do all works of a group, what is inserted alike at once."""
+    alike: dict[Insert[Any], list[Any]] = {}
+    for wish in group:
+        if wish.insert is not None:
+            alike.setdefault(wish.insert, []).append(wish.value)
+    for insert, values in alike.items():
+        await insert(tx, values)
+    return [(await wish.work(tx) if wish.insert is None else None, None) for wish in group]
 
 
 def _again(error: Exception) -> Exception:

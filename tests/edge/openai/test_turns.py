@@ -11,7 +11,6 @@ from meterway.edge.http import InFlight
 from meterway.edge.openai.responses.turns import BackgroundNotServedError, Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
-from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 from meterway.threads.conversations import service as conversations
 from meterway.threads.errors import (
@@ -157,6 +156,17 @@ async def test_an_item_of_the_history_may_stand_by_its_id(desk):
     assert missing.value.param == "input[0].id"
 
 
+async def test_a_turn_with_a_reference_is_continued_with_the_item_in_its_place(desk):
+    first = await desk.said()
+    again = [{"type": "item_reference", "id": "msg_a"}]
+    second = await desk.said(previous_response_id=first.frame.id, input=again)
+
+    third = await desk.begin(previous_response_id=second.frame.id)
+
+    told = ["message", "message", "reasoning", "message", "message", "reasoning", "message"]
+    assert [kind for kind, _, _ in asked(third)] == told
+
+
 async def test_with_zero_retention_nothing_is_kept_or_continued(desk):
     caller = msgspec.structs.replace(desk.ann, keeps=False)
 
@@ -182,9 +192,17 @@ async def test_a_conversation_deleted_meanwhile_costs_nobody_the_reply(desk):
     assert not turn.due
 
 
-async def test_two_ways_to_go_on_are_one_too_many(desk):
-    with pytest.raises(InvalidRequestError, match="not both"):
-        await desk.begin(previous_response_id="resp_1", conversation="conv_1")
+async def test_with_both_a_turn_goes_on_from_the_response_and_is_appended(desk):
+    async with desk.shelf.engine.begin() as tx:
+        made = await conversations.create(tx, desk.ann.user_id, {}, (), now=1.0)
+    first = await desk.said()
+
+    both = {"previous_response_id": first.frame.id, "conversation": made.id}
+    turn = await desk.said(**both, input="and?")
+
+    assert [role for _, role, _ in asked(turn)] == ["user", "assistant", None, "user"]
+    later = await desk.begin(conversation=made.id, input=[])
+    assert [role for _, role, _ in asked(later)] == ["user", "assistant", None]
 
 
 async def test_the_background_is_refused_by_name(desk):

@@ -10,10 +10,11 @@ from meterway.kit.json import decode_top
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.collect import collect, events_of
-from meterway.protocols.chat.envelopes import is_sealed, sealed, unsealed
+from meterway.protocols.chat.envelopes import Envelope, is_sealed, seal, unseal
 from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.dialects import Dialect
+from tests.protocols.chat.gemini.signed import by_google
 
 CALL = neutral.ToolCall(id="a", name="f", arguments="{}", signature="c2ln")
 REPLY = neutral.Reply(
@@ -24,14 +25,12 @@ REPLY = neutral.Reply(
 EXTRA = {"google": {"thought_signature": "c2ln"}}
 
 
-def test_a_sealed_signature_is_read_by_its_own_dialect_alone():
-    seal = sealed("c2ln", Dialect.GEMINI)
+def test_an_envelope_says_whose_it_is():
+    envelope = Envelope(Dialect.GEMINI, "signature", "c2ln")
 
-    assert is_sealed(seal)
-    assert unsealed(seal, Dialect.GEMINI) == "c2ln"
-    assert unsealed(seal, Dialect.OPENAI_CHAT) is None
-    assert unsealed("c2ln", Dialect.GEMINI) is None
-    assert unsealed(None, Dialect.GEMINI) is None
+    assert is_sealed(seal(envelope))
+    assert unseal(seal(envelope)) == envelope
+    assert unseal("c2ln") is None
     assert not is_sealed("c2ln")
 
 
@@ -95,7 +94,7 @@ def test_only_a_gemini_behind_openais_dialect_gets_it_back(model: str, sent: boo
 def test_claude_is_not_shown_what_gemini_signed():
     thoughts = (
         neutral.Thinking(text="mine", signature="RXJV", path="p0"),
-        neutral.Thinking(text="another's", signature=sealed("c2ln", Dialect.GEMINI), path="p1"),
+        neutral.Thinking(text="another's", signature=by_google("c2ln"), path="p1"),
     )
     turn = neutral.Message(role=neutral.Role.ASSISTANT, parts=(*thoughts, neutral.Text(text="x")))
     request = neutral.Request(model="m", messages=(turn,))
@@ -108,7 +107,7 @@ def test_claude_is_not_shown_what_gemini_signed():
 
 
 def test_thoughts_of_gemini_come_back_to_it_over_a_client_of_anthropics():
-    thought = neutral.Thinking(text="Hm.", signature=sealed("c2ln", Dialect.GEMINI))
+    thought = neutral.Thinking(text="Hm.", signature=by_google("c2ln"))
     choice = neutral.Choice(parts=(thought, CALL), stop=neutral.StopReason.TOOL_CALLS)
     told = json.loads(
         ANTHROPIC_MESSAGES.encode_reply(msgspec.structs.replace(REPLY, choices=(choice,)))

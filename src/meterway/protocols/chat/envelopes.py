@@ -4,7 +4,8 @@ A signature, redacted reasoning or an encrypted thought is worth something to it
 (ADR 0010, point 6). Where a client's dialect has one field for all of them, or the neutral form
 no word for whose it is, it travels as `mw1.` and base64url of `{"d": dialect, "k": kind, "v":
 value, "i": id}`. Kinds: `signature` of a thought in words, `redacted` thought, `call`: the
-signature of the tool call whose id is `i`; `item`: an item's `encrypted_content`, `i` its id.
+signature of the tool call whose id is `i`; `item`: an item's `encrypted_content`, `i` its id;
+`summary`: what a compaction left of a conversation.
 A text without the mark is the vendor's own, as it came.
 """
 
@@ -16,7 +17,7 @@ import msgspec
 
 from meterway.protocols.dialects import Dialect
 
-Kind: TypeAlias = Literal["signature", "redacted", "call", "item"]
+Kind: TypeAlias = Literal["signature", "redacted", "call", "item", "summary"]
 _MARK: Final = "mw1."
 
 
@@ -29,6 +30,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str = msgspec.field(name="i", default="")
 
 
+# All envelopes begin so in JSON: their first key, in base64 up to where its value begins.
+_IN_JSON: Final = b'"' + _MARK.encode() + base64.urlsafe_b64encode(b'{"d":"')
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode
 
@@ -53,12 +56,6 @@ def is_sealed(text: str | None) -> bool:
     return text is not None and text.startswith(_MARK)
 
 
-def sealed(signature: str, dialect: Dialect) -> str:
-    """Name the dialect of a signature."""
-    return seal(Envelope(dialect=dialect, kind="signature", value=signature))
-
-
-def unsealed(signature: str | None, dialect: Dialect) -> str | None:
-    """Return what `sealed` was given; None for what another dialect signed, or nobody."""
-    envelope = None if signature is None else unseal(signature)
-    return None if envelope is None or envelope.dialect is not dialect else envelope.value
+def mentions_sealed(raw: msgspec.Raw) -> bool:
+    """Whether JSON may hold an envelope: cheap, as it is asked of every request that passes."""
+    return _IN_JSON in bytes(raw)

@@ -4,6 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from meterway.protocols.dialects import Family
+
 
 class UrlSource(msgspec.Struct, frozen=True):
     """Content the model's vendor fetches from `url`."""
@@ -25,9 +27,10 @@ class TextSource(msgspec.Struct, frozen=True):
 
 
 class FileSource(msgspec.Struct, frozen=True):
-    """Content uploaded before, by the vendor's file id."""
+    """Content uploaded before, by the file id of the vendor whose clients `family` are."""
 
     file_id: str
+    family: Family
 
 
 Source: TypeAlias = UrlSource | DataSource | TextSource | FileSource

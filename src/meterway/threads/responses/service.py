@@ -4,7 +4,8 @@ Follows https://platform.openai.com/docs/api-reference/responses. Everything is 
 another user's id is one that does not exist.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,10 +39,19 @@ def new_id() -> str:
 
 async def add(tx: AsyncConnection, response: StoredResponse) -> None:
     """Keep a response."""
+    await add_all(tx, [response])
+
+
+async def add_all(tx: AsyncConnection, some: Sequence[StoredResponse]) -> None:
+    """Keep responses."""
+    await store.add(tx, [_values(response) for response in some])
+
+
+def _values(response: StoredResponse) -> dict[str, Any]:
     values = msgspec.structs.asdict(response)
     for name in _MOMENTS:
         values[name] = None if values[name] is None else to_millis(values[name])
-    await store.add(tx, values)
+    return values
 
 
 async def replace(tx: AsyncConnection, response: StoredResponse) -> None:

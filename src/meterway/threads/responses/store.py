@@ -1,6 +1,7 @@
 """The SQL of kept responses."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, select, text, update
@@ -27,9 +28,10 @@ _CHAIN = text(
 )
 
 
-async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
-    """Insert a response."""
-    await rows.insert(tx, "responses", _COLUMNS, [tuple(values[name] for name in _COLUMNS)])
+async def add(tx: AsyncConnection, some: Sequence[Mapping[str, Any]]) -> None:
+    """Insert responses."""
+    of = itemgetter(*_COLUMNS)
+    await rows.insert(tx, "responses", _COLUMNS, [of(values) for values in some])
 
 
 async def change(tx: AsyncConnection, user_id: int, id_: str, values: Mapping[str, Any]) -> bool:

@@ -1,10 +1,13 @@
 """Streams that pass through: forwarded as they came, read on the way."""
 
+import msgspec
 import pytest
 
 from meterway.kit import json
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.chat.envelopes import Envelope, seal
+from meterway.protocols.dialects import Dialect
 from meterway.protocols.usage import Usage
 from tests.factories.anthropic_wire import body, wire
 
@@ -131,3 +134,38 @@ def test_a_request_passes_with_its_own_keys_in_order():
     assert ANTHROPIC_MESSAGES.pass_request(raw, "b") == (
         b'{"messages":[ ],"model":"b","x":null,"max_tokens":1e2}'
     )
+
+
+def test_thoughts_another_vendor_signed_do_not_pass():
+    sealed = seal(Envelope(Dialect.GEMINI, "signature", "c2ln"))
+    hi = {"role": "user", "content": [{"type": "text", "text": sealed}]}
+    own = {"type": "thinking", "thinking": "mine", "signature": "SIG"}
+    unsigned = {"type": "thinking", "thinking": "nobody's", "signature": ""}
+    others = {"type": "thinking", "thinking": "another's", "signature": sealed}
+    hidden = {"type": "redacted_thinking", "data": sealed}
+    turns = [
+        hi,
+        {"role": "assistant", "content": [own, others, unsigned, hidden]},
+        hi,
+        {"role": "assistant", "content": [others]},
+        {"role": "user", "content": sealed},
+    ]
+
+    body = json.decode_top(json.encode({"model": "a", "messages": turns}))
+    passed = msgspec.json.decode(ANTHROPIC_MESSAGES.pass_request(body, "b"))
+
+    assert passed["messages"] == [
+        hi,
+        {"role": "assistant", "content": [own, unsigned]},
+        hi,
+        {"role": "user", "content": sealed},
+    ]
+
+
+def test_what_is_no_list_of_messages_passes_for_the_upstream_to_refuse():
+    sealed = seal(Envelope(Dialect.GEMINI, "signature", "c2ln"))
+
+    for odd in ({"signature": sealed}, [sealed], [{"content": [sealed]}]):
+        body = json.decode_top(json.encode({"model": "a", "messages": odd}))
+        passed = msgspec.json.decode(ANTHROPIC_MESSAGES.pass_request(body, "b"))
+        assert passed["messages"] == odd

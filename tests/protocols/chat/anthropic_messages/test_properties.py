@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from meterway.kit import json
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.dialects import Family
 
 words = st.text(min_size=1, max_size=12).map(lambda text: f"{text}.")
 ids = st.text("abcdefgh_-0123456789", min_size=1, max_size=8)
@@ -17,7 +18,7 @@ images = st.builds(
     source=st.one_of(
         st.builds(sources.UrlSource, url=words),
         st.builds(sources.DataSource, media_type=st.just("image/png"), data=words),
-        st.builds(sources.FileSource, file_id=words),
+        st.builds(sources.FileSource, file_id=words, family=st.just(Family.ANTHROPIC)),
     ),
     cache=marks,
 )
@@ -27,7 +28,7 @@ documents = st.builds(
         st.builds(sources.UrlSource, url=words),
         st.builds(sources.DataSource, media_type=st.just("application/pdf"), data=words),
         st.builds(sources.TextSource, text=words),
-        st.builds(sources.FileSource, file_id=words),
+        st.builds(sources.FileSource, file_id=words, family=st.just(Family.ANTHROPIC)),
     ),
     name=st.none() | words,
     context=st.none() | words,

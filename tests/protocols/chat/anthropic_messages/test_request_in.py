@@ -9,6 +9,7 @@ from meterway.kit import json
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
+from meterway.protocols.dialects import Family
 from tests.factories.anthropic_wire import assistant, body, decode, user
 
 PNG = {"type": "base64", "media_type": "image/png", "data": "iVBORw0="}
@@ -90,7 +91,7 @@ def test_system_blocks_keep_their_cache_marks():
     [
         (PNG, sources.DataSource(media_type="image/png", data="iVBORw0=")),
         ({"type": "url", "url": "https://x/y.png"}, sources.UrlSource(url="https://x/y.png")),
-        ({"type": "file", "file_id": "file_1"}, sources.FileSource(file_id="file_1")),
+        ({"type": "file", "file_id": "file_1"}, sources.FileSource("file_1", Family.ANTHROPIC)),
     ],
 )
 def test_an_image_may_come_in_three_ways(source, meant):
@@ -116,7 +117,7 @@ def test_an_image_may_come_in_three_ways(source, meant):
             {"type": "content", "content": [{"type": "text", "text": t} for t in "ab"]},
             sources.TextSource(text="a\n\nb"),
         ),
-        ({"type": "file", "file_id": "file_1"}, sources.FileSource(file_id="file_1")),
+        ({"type": "file", "file_id": "file_1"}, sources.FileSource("file_1", Family.ANTHROPIC)),
     ],
 )
 def test_a_document_may_come_in_five_ways(source, meant):

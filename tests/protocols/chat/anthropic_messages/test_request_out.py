@@ -10,6 +10,7 @@ from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.protocols.chat.anthropic_messages.request_out import JSON_FITTING, JSON_ONLY
+from meterway.protocols.dialects import Family
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
@@ -208,7 +209,7 @@ def test_pictures_and_documents_are_written_by_source_with_marks():
             USER,
             neutral.Image(source=sources.UrlSource(url="https://x/y.png"), detail="low"),
             neutral.Image(source=PNG, cache=hour),
-            neutral.Image(source=sources.FileSource(file_id="f")),
+            neutral.Image(source=sources.FileSource("f", Family.ANTHROPIC)),
             neutral.Document(
                 source=sources.DataSource(media_type="application/pdf", data="AA=="),
                 name="N", context="C", citations=True, cache=neutral.CacheMark(),

@@ -1,5 +1,6 @@
 """What passes between a client and an upstream that both speak Gemini."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -112,3 +113,56 @@ def test_what_cannot_be_read_is_forwarded_unread():
     array = GEMINI_ARRAY.stream_reader(FACTS, None)
     odd = b'data: {"candidates":1}\n\n'
     assert array.feed(b": comment\n\ndata: {\n\n" + odd) == b'[{"candidates":1}'
+
+
+def test_thoughts_another_vendor_signed_do_not_pass():
+    mark = base64.b64encode(b"meterway:sSIG").decode()
+    hi = {"role": "user", "parts": [{"text": mark}]}
+    own = {"text": "mine", "thought": True, "thoughtSignature": "c2ln"}
+    others = {"text": "another's", "thought": True, "thoughtSignature": mark}
+    spelled = {"text": "", "thought": True, "thought_signature": mark}
+    turns = [
+        hi,
+        {"role": "model", "parts": [own, others, spelled]},
+        hi,
+        {"role": "model", "parts": [others]},
+    ]
+
+    body = decode_top(json.dumps({"model": "a", "stream": False, "contents": turns}).encode())
+    passed = json.loads(GEMINI.pass_request(body, "b"))
+
+    assert passed == {"contents": [hi, {"role": "model", "parts": [own]}, hi]}
+
+
+def test_what_is_no_list_of_turns_passes_for_the_upstream_to_refuse():
+    mark = base64.b64encode(b"meterway:sSIG").decode()
+
+    for odd in ({"x": mark}, [mark], [{"parts": [mark]}]):
+        body = decode_top(json.dumps({"model": "a", "contents": odd}).encode())
+        assert json.loads(GEMINI.pass_request(body, "b")) == {"contents": odd}
+
+
+def test_a_call_another_vendors_model_made_is_signed_for_gemini_3():
+    call = {"functionCall": {"name": "f"}}
+    signed = {"function_call": {"name": "g"}, "thought_signature": "c2ln"}
+    turns = [
+        {"role": "user", "parts": [{"text": '"functionCall"'}]},
+        {"role": "model", "parts": [{"text": "So:"}, call, call]},
+        {"role": "model", "parts": [signed, call]},
+    ]
+    body = decode_top(json.dumps({"model": "a", "contents": turns}).encode())
+
+    new = json.loads(GEMINI.pass_request(body, "gemini-3-pro-preview"))["contents"]
+    old = json.loads(GEMINI.pass_request(body, "gemini-2.5-pro"))["contents"]
+
+    stand_in = {**call, "thoughtSignature": "skip_thought_signature_validator"}
+    assert new[1]["parts"] == [{"text": "So:"}, stand_in, call]
+    assert [new[0], new[2]] == [turns[0], turns[2]]
+    assert old == turns
+
+
+def test_calls_that_are_signed_pass_byte_by_byte():
+    contents = b'[ {"parts":[{"functionCall":{"name":"f"},"thoughtSignature":"c2ln"} ]}]'
+    body = decode_top(b'{"model":"a","contents":%b}' % contents)
+
+    assert GEMINI.pass_request(body, "gemini-3-pro-preview") == b'{"contents":%b}' % contents

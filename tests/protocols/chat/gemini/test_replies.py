@@ -8,11 +8,10 @@ import msgspec
 import pytest
 
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
-from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
+from tests.protocols.chat.gemini.signed import by_google
 
 WIRE = Path(__file__).parents[3] / "wire" / "gemini"
 
@@ -136,7 +135,7 @@ def test_a_texts_signature_is_told_to_those_who_are_told_thoughts():
     assert candidate({"text": "Hm.", "thought": True}, signed).parts == (
         neutral.Thinking(text="Hm."),
         neutral.Text(text="Yes."),
-        neutral.Thinking(text="", signature=sealed("c2ln", Dialect.GEMINI)),
+        neutral.Thinking(text="", signature=by_google("c2ln")),
     )
 
 
@@ -189,7 +188,7 @@ def test_what_is_no_reply_is_a_bad_one(body):
 def test_a_clients_reply_has_googles_shape():
     choice = neutral.Choice(
         parts=(
-            neutral.Thinking(text="Hm.", signature=sealed("c2ln", Dialect.GEMINI)),
+            neutral.Thinking(text="Hm.", signature=by_google("c2ln")),
             neutral.ToolCall(id="a", name="f", arguments='{"x":1.50}', signature="Yg=="),
         ),
         stop=neutral.StopReason.TOOL_CALLS,

@@ -9,10 +9,10 @@ import pytest
 from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.errors import UnsupportedContentError
+from tests.protocols.chat.gemini.signed import by_google
 
 HI = [{"role": "user", "parts": [{"text": "Hi"}]}]
 
@@ -242,10 +242,10 @@ def test_thoughts_of_several_chunks_are_one_until_a_signature_ends_them():
         for part in found
         if isinstance(part, neutral.Text | neutral.Thinking)
     ] == [
-        (neutral.Thinking, "Hm, yes.", sealed("c2ln", Dialect.GEMINI)),
+        (neutral.Thinking, "Hm, yes.", by_google("c2ln")),
         (neutral.Thinking, "Next", None),
         (neutral.Text, "Answer.", None),
-        (neutral.Thinking, "", sealed("c2ln", Dialect.GEMINI)),
+        (neutral.Thinking, "", by_google("c2ln")),
     ]
 
 
@@ -316,7 +316,6 @@ def test_a_json_schema_nested_too_deeply_is_refused_by_its_place():
 def test_what_the_neutral_form_has_no_word_for_is_named():
     request = decode(
         safetySettings=[],
-        cachedContent="cachedContents/1",
         labels={"a": "b"},
         generationConfig={"responseModalities": ["TEXT"], "mediaResolution": "LOW"},
         toolConfig={"retrievalConfig": {}, "functionCallingConfig": {"mode": "AUTO"}},
@@ -327,7 +326,6 @@ def test_what_the_neutral_form_has_no_word_for_is_named():
 
     assert set(request.extra) == {
         "safetySettings",
-        "cachedContent",
         "labels",
         "generationConfig.responseModalities",
         "generationConfig.mediaResolution",
@@ -408,3 +406,36 @@ def test_media_and_vendors_tools_are_measured():
 @pytest.mark.parametrize("body", [{"contents": 5}, {"cachedContent": "cachedContents/1"}])
 def test_what_cannot_be_measured_has_no_bound(body):
     assert GEMINI.sizes(decode_top(json.dumps(body).encode())).text is None
+
+
+def test_content_kept_by_google_is_refused_by_name():
+    with pytest.raises(UnsupportedContentError) as refusal:
+        decode(cachedContent="cachedContents/1")
+
+    assert refusal.value.param == "cachedContent"
+
+
+@pytest.mark.parametrize("mode", ["ANY", "VALIDATED"])
+def test_functions_that_may_not_be_called_are_not_offered(mode: str):
+    tools = [{"functionDeclarations": [{"name": name} for name in "fgh"]}]
+    calling = {"mode": mode, "allowedFunctionNames": ["f", "h"]}
+
+    request = decode(tools=tools, toolConfig={"functionCallingConfig": calling})
+
+    assert [tool.name for tool in request.tools if isinstance(tool, neutral.FunctionTool)] == [
+        "f",
+        "h",
+    ]
+    assert request.extra == {}
+
+
+def test_an_allowed_function_nobody_declared_is_refused():
+    calling = {"mode": "ANY", "allowedFunctionNames": ["f", "g"]}
+
+    with pytest.raises(InvalidRequestError) as refusal:
+        decode(
+            tools=[{"functionDeclarations": [{"name": "f"}]}],
+            toolConfig={"functionCallingConfig": calling},
+        )
+
+    assert refusal.value.param == "toolConfig.functionCallingConfig.allowedFunctionNames"

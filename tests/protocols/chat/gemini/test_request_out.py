@@ -7,10 +7,10 @@ import pytest
 
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Family
 from meterway.protocols.errors import UnsupportedContentError
+from tests.protocols.chat.gemini.signed import by_google
 
 USER, MODEL, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
 G25, G3 = "gemini-2.5-flash", "gemini-3-pro-preview"
@@ -93,11 +93,12 @@ def test_only_googles_signatures_go_back():
     found, dropped = encode(
         turn(
             MODEL,
-            neutral.Thinking(text="mine", signature=sealed("c2ln", Dialect.GEMINI), path="p0"),
-            neutral.Thinking(text="", signature=sealed("YQ==", Dialect.GEMINI), path="p1"),
+            neutral.Thinking(text="mine", signature=by_google("c2ln"), path="p0"),
+            neutral.Thinking(text="", signature=by_google("YQ=="), path="p1"),
             neutral.Thinking(text="another's", signature="RXJV", path="p2"),
             neutral.Thinking(text="unsigned", path="p3"),
             neutral.RedactedThinking(data="x", path="p4"),
+            neutral.RedactedThinking(data=by_google("Yw=="), path="p5"),
             text("Yes."),
             call(signature="Yg=="),
         ),
@@ -107,6 +108,7 @@ def test_only_googles_signatures_go_back():
     assert found["contents"][0]["parts"] == [
         {"text": "mine", "thought": True, "thoughtSignature": "c2ln"},
         {"text": "", "thoughtSignature": "YQ=="},
+        {"text": "", "thoughtSignature": "Yw=="},
         {"text": "Yes."},
         {
             "functionCall": {"id": "a", "name": "f", "args": {"x": 1}},
@@ -160,20 +162,13 @@ def test_schemas_travel_untouched():
     )
 
 
-def test_another_vendors_tool_is_left_out_where_the_model_may_do_without_it():
+def test_another_vendors_tool_is_refused():
     search = neutral.BuiltinTool(kind="web_search", raw=msgspec.Raw(b"{}"), path="tools.0")
 
-    body, dropped = encode(tools=(search, F))
+    with pytest.raises(UnsupportedContentError) as refusal:
+        encode(tools=(search,))
 
-    assert [one["name"] for one in body["tools"][0]["functionDeclarations"]] == ["f"]
-    assert dropped == ("tools.0",)
-    for fields in (
-        {"tools": (search,)},
-        {"tools": (search, F), "tool_choice": neutral.ToolChoice(mode="required")},
-    ):
-        with pytest.raises(UnsupportedContentError) as refusal:
-            encode(**fields)
-        assert refusal.value.param == "tools.0"
+    assert refusal.value.param == "tools.0"
 
 
 @pytest.mark.parametrize(
@@ -256,8 +251,8 @@ def test_instructions_alone_are_sent_as_the_users():
 @pytest.mark.parametrize(
     "part",
     [
-        neutral.Image(source=sources.FileSource("file-1"), path="p"),
-        neutral.Document(source=sources.FileSource("file-1"), path="p"),
+        neutral.Image(source=sources.FileSource("file-1", Family.OPENAI), path="p"),
+        neutral.Document(source=sources.FileSource("file-1", Family.OPENAI), path="p"),
         neutral.Foreign(kind="search_result", raw=msgspec.Raw(b"{}"), path="p"),
     ],
 )

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from meterway.kit import json
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.collect import collect, events_of
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI
-from meterway.protocols.dialects import Dialect
+from tests.protocols.chat.gemini.signed import by_google
 
 MODEL = "gemini-2.5-flash"
 USER, ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
@@ -22,7 +21,7 @@ base64s = st.text("ABCDabcd0123", min_size=4, max_size=12)
 objects = st.dictionaries(words, st.integers(-9, 9) | words | st.none(), max_size=3).map(
     lambda value: msgspec.json.encode(value).decode()
 )
-signatures = base64s.map(lambda text: sealed(text, Dialect.GEMINI))
+signatures = base64s.map(by_google)
 texts = st.builds(neutral.Text, text=words)
 images = st.builds(
     neutral.Image,

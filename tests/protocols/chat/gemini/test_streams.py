@@ -9,11 +9,10 @@ import pytest
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.collect import collect, events_of
-from meterway.protocols.chat.envelopes import sealed
 from meterway.protocols.chat.gemini import GEMINI, GEMINI_ARRAY
-from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
+from tests.protocols.chat.gemini.signed import by_google
 
 WIRE = Path(__file__).parents[3] / "wire" / "gemini"
 REQUEST = neutral.Request(model="asked", messages=())
@@ -102,7 +101,7 @@ def test_a_signature_at_the_end_is_a_part_of_its_own():
     assert reply.choices[0].parts == (
         neutral.Thinking(text="Hm."),
         neutral.Text(text="Yes."),
-        neutral.Thinking(text="", signature=sealed("c2lnLWI=", Dialect.GEMINI)),
+        neutral.Thinking(text="", signature=by_google("c2lnLWI=")),
     )
 
 
@@ -173,7 +172,7 @@ def test_a_client_is_told_text_as_it_comes_and_calls_whole():
     stream = told(
         neutral.Opened(id="r1", model="m"),
         neutral.ThinkingDelta(text="Hm."),
-        neutral.ThinkingSigned(signature=sealed("c2ln", Dialect.GEMINI)),
+        neutral.ThinkingSigned(signature=by_google("c2ln")),
         neutral.TextDelta(text="Hel", part=1),
         neutral.TextDelta(text="lo", part=1),
         neutral.ToolCallOpened(id="a", name="f", part=2),

@@ -9,6 +9,7 @@ from meterway.kit import json
 from meterway.kit.errors import InvalidRequestError
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
+from meterway.protocols.dialects import Family
 
 WIRE = Path(__file__).parents[3] / "wire" / "openai_chat"
 ASK = {"role": "user", "content": "hi"}
@@ -62,7 +63,7 @@ def test_every_kind_of_user_part_is_read_with_its_path():
             name="a.pdf",
             path=f"{at}[4]",
         ),
-        neutral.Document(source=sources.FileSource("file-123"), path=f"{at}[5]"),
+        neutral.Document(source=sources.FileSource("file-123", Family.OPENAI), path=f"{at}[5]"),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
+from meterway.protocols.dialects import Family
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
@@ -79,7 +80,7 @@ def test_documents_are_files_or_text():
         turn(
             USER,
             neutral.Document(source=sources.DataSource("application/pdf", "JVBE"), context="old"),
-            neutral.Document(source=sources.FileSource("file-1")),
+            neutral.Document(source=sources.FileSource("file-1", Family.OPENAI)),
             neutral.Document(source=sources.TextSource("body"), name="a.txt"),
             neutral.Document(source=sources.DataSource("text/plain", plain)),
         )
@@ -101,7 +102,7 @@ def test_documents_are_files_or_text():
     ("role", "part"),
     [
         (USER, neutral.Foreign(kind="video_url", raw=msgspec.Raw(b"{}"), path="here")),
-        (USER, neutral.Image(source=sources.FileSource("f"), path="here")),
+        (USER, neutral.Image(source=sources.FileSource("f", Family.OPENAI), path="here")),
         (USER, neutral.Document(source=sources.UrlSource("https://a/b.pdf"), path="here")),
         (USER, neutral.Document(source=sources.DataSource("text/plain", "%%"), path="here")),
         (ASSISTANT, neutral.Foreign(kind="server_tool_use", raw=msgspec.Raw(b"{}"), path="here")),

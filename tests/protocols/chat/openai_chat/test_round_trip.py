@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from meterway.kit import json
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
+from meterway.protocols.dialects import Family
 
 MODEL = "gpt-5"  # knows refusals, efforts and the newer limit
 USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
@@ -25,7 +26,9 @@ images = st.builds(
 )
 audios = st.builds(neutral.Audio, data=base64s, format=st.sampled_from(["wav", "mp3"]))
 files = st.builds(
-    neutral.Document, source=st.builds(sources.FileSource, names), name=st.none()
+    neutral.Document,
+    source=st.builds(sources.FileSource, names, st.just(Family.OPENAI)),
+    name=st.none(),
 ) | st.builds(
     neutral.Document,
     source=st.builds(sources.DataSource, st.just("application/pdf"), base64s),

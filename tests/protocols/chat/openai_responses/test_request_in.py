@@ -13,7 +13,7 @@ from meterway.protocols.chat.envelopes import Envelope, seal, unseal
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Dialect, Family
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT = neutral.Role.USER, neutral.Role.ASSISTANT
@@ -122,7 +122,7 @@ def test_results_of_tools_and_the_words_behind_them_are_one_turn():
         ),
         (
             {"type": "input_image", "file_id": "file-1"},
-            neutral.Image(source=sources.FileSource("file-1")),
+            neutral.Image(source=sources.FileSource("file-1", Family.OPENAI)),
         ),
         (
             {"type": "input_file", "file_data": "data:application/pdf;base64,AA", "filename": "a"},
@@ -134,7 +134,7 @@ def test_results_of_tools_and_the_words_behind_them_are_one_turn():
         ),
         (
             {"type": "input_file", "file_id": "file-1"},
-            neutral.Document(source=sources.FileSource("file-1")),
+            neutral.Document(source=sources.FileSource("file-1", Family.OPENAI)),
         ),
         (
             {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
@@ -188,7 +188,6 @@ def test_items_of_tools_the_vendor_runs_are_refused_by_name_elsewhere(kind):
         ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input"),
         ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
         ({"input": []}, "input"),
-        ({"input": None}, "input"),
         ({"input": 3}, "input"),
         ({"input": [3]}, "input[0]"),
         ({"model": ""}, "model"),
@@ -473,3 +472,14 @@ def test_facts_are_what_routing_and_metering_need():
 
     assert (facts.model, facts.stream, facts.include_usage) == ("m", True, True)
     assert (facts.service_tier, facts.max_tokens, facts.choices) == ("flex", 7, 1)
+
+
+@pytest.mark.parametrize("body", [{"model": "m"}, {"model": "m", "input": None}])
+def test_a_request_that_says_nothing_is_an_empty_word_of_its_user(body):
+    request = OPENAI_RESPONSES.decode_request(json.decode_top(json.encode(body)))
+
+    (message,) = request.messages
+    assert (message.role, message.parts) == (
+        neutral.Role.USER,
+        (neutral.Text(text="", path="input"),),
+    )

@@ -8,7 +8,7 @@ import pytest
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.envelopes import Envelope, seal
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Dialect, Family
 from meterway.protocols.errors import UnsupportedContentError
 
 USER, ASSISTANT, SYSTEM = neutral.Role.USER, neutral.Role.ASSISTANT, neutral.Role.SYSTEM
@@ -120,7 +120,7 @@ def test_turns_become_items():
             {"type": "input_image", "detail": "low", "image_url": "data:image/png;base64,AAAA"},
         ),
         (
-            neutral.Image(source=sources.FileSource("file-1")),
+            neutral.Image(source=sources.FileSource("file-1", Family.OPENAI)),
             {"type": "input_image", "detail": "auto", "file_id": "file-1"},
         ),
         (
@@ -136,7 +136,7 @@ def test_turns_become_items():
             {"type": "input_file", "file_url": "https://x.y/z.pdf"},
         ),
         (
-            neutral.Document(source=sources.FileSource("file-1")),
+            neutral.Document(source=sources.FileSource("file-1", Family.OPENAI)),
             {"type": "input_file", "file_id": "file-1"},
         ),
         (
@@ -163,7 +163,7 @@ def test_what_a_user_shows_is_sent(part, sent):
     ("role", "part"),
     [
         (USER, neutral.Foreign(kind="search_result", raw=msgspec.Raw(b"{}"), path="p")),
-        (ASSISTANT, neutral.Image(source=sources.FileSource("f"), path="p")),
+        (ASSISTANT, neutral.Image(source=sources.FileSource("f", Family.OPENAI), path="p")),
         (
             USER,
             neutral.Document(source=sources.DataSource("text/plain", "/w=="), path="p"),

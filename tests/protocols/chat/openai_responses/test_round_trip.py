@@ -13,7 +13,7 @@ from meterway.protocols.chat.envelopes import Envelope, seal, unseal
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES, ResponsesTurn, frame_of
 from meterway.protocols.chat.openai_responses.names import ToolNames
 from meterway.protocols.chat.openai_responses.wire import Tool
-from meterway.protocols.dialects import Dialect
+from meterway.protocols.dialects import Dialect, Family
 from meterway.protocols.usage import Usage
 from tests.fakes.clock import FakeClock
 
@@ -25,11 +25,13 @@ own = words.map(lambda text: seal(Envelope(Dialect.OPENAI_RESPONSES, "item", tex
 texts = st.builds(neutral.Text, text=words)
 images = st.builds(
     neutral.Image,
-    source=st.builds(sources.FileSource, names)
+    source=st.builds(sources.FileSource, names, st.just(Family.OPENAI))
     | st.builds(sources.DataSource, st.just("image/png"), st.just("AAAA")),
     detail=st.sampled_from(["low", "high", "auto"]),
 )
-files = st.builds(neutral.Document, source=st.builds(sources.FileSource, names))
+files = st.builds(
+    neutral.Document, source=st.builds(sources.FileSource, names, st.just(Family.OPENAI))
+)
 calls = st.builds(neutral.ToolCall, id=words, name=names, arguments=words)
 thoughts = st.builds(neutral.Thinking, text=words, signature=own) | st.builds(
     neutral.RedactedThinking, data=own

@@ -1,7 +1,6 @@
 """POST /v1/responses.
 
-Follows https://platform.openai.com/docs/api-reference/responses/create; GET, which asks for a
-WebSocket, is refused with 426, whereupon clients come back with POST.
+Follows https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from meterway.auth.types import Principal
@@ -37,18 +36,25 @@ class CreateResponse:
                 body.setdefault("model", raw(caller.default_model))
             turn = await self._turns.begin(body, caller)
             del body
-            await self._respond(turn, caller, Client(scope, request, send))
+            await respond(turn, caller, Client(scope, request, send), desk, self._billing)
         finally:
             request.release()
 
-    async def _respond(self, turn: Turn, caller: Principal, client: Client) -> None:
-        call = Call(client.request.call_id, ResponsesTurn(turn.frame), turn.body, {}, self._billing)
-        try:
-            await serve(call, caller, client, self._desk, turn)
-        except MeterwayError as error:
-            if error.status != _PAYMENT_REQUIRED or not call.facts.stream:
-                raise
-            await _refuse_on_stream(error, call, client)
+
+async def respond(
+    turn: Turn, caller: Principal, client: Client, desk: Desk, billing: str = ""
+) -> None:
+    """Make the call of a turn and deliver its response; errors before its first byte are raised.
+
+    An empty balance is told on the stream, where one was asked for.
+    """
+    call = Call(client.request.call_id, ResponsesTurn(turn.frame), turn.body, {}, billing)
+    try:
+        await serve(call, caller, client, desk, turn)
+    except MeterwayError as error:
+        if error.status != _PAYMENT_REQUIRED or not call.facts.stream:
+            raise
+        await _refuse_on_stream(error, call, client)
 
 
 async def _refuse_on_stream(error: MeterwayError, call: Call, client: Client) -> None:
@@ -60,15 +66,3 @@ async def _refuse_on_stream(error: MeterwayError, call: Call, client: Client) ->
     head = [*client.request.head, *STREAM_HEADERS]
     await client.send({"type": "http.response.start", "status": 200, "headers": head})
     await client.send({"type": "http.response.body", "body": said})
-
-
-class UpgradeRefusedError(MeterwayError):
-    """A WebSocket is asked for where there is none."""
-
-    status, code = 426, "websocket_not_served"
-
-
-async def no_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket so that its client uses HTTP at once."""
-    del scope, receive, send
-    raise UpgradeRefusedError("Responses are not served over a WebSocket here; use POST.")

@@ -4,7 +4,8 @@ Follows https://platform.openai.com/docs/api-reference/responses/create and
 https://platform.openai.com/docs/guides/conversation-state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -19,26 +20,40 @@ from meterway.kit.errors import InvalidRequestError, MeterwayError
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.openai_family import optional
 from meterway.protocols.chat.openai_responses import (
+    COMPACTION,
     Frame,
     conversation_id,
     frame_of,
     input_items,
+    opened,
     output_items,
     reference_of,
     with_items,
 )
 from meterway.threads import items as kept_items
 from meterway.threads.conversations import service as conversations
-from meterway.threads.errors import ItemNotFoundError, ZeroRetentionError
+from meterway.threads.errors import (
+    ItemNotFoundError,
+    PreviousResponseNotFoundError,
+    ZeroRetentionError,
+)
 from meterway.threads.responses import service as responses
 from meterway.threads.types import Item, Retention, StoredResponse
 
 _log = structlog.get_logger()
 _OURS = frozenset({"previous_response_id", "conversation", "background"})
 _Parent: TypeAlias = tuple[str | None, str | None]
-"""The response and the conversation a turn goes on from; it has one of them, or none."""
+"""The response and the conversation a turn goes on from. With both it goes on from the response,
+and is appended to the conversation."""
+
+Said: TypeAlias = tuple[bytes, ...]
+"""What was said up to a response, it included: JSON arrays of items, one after the other."""
+
+Lately: TypeAlias = Callable[[str], Said | None]
+"""What was said up to a response that was not stored, where somebody remembers it."""
 
 _NO_PARENT: _Parent = (None, None)
+_COMPACTED = b'"%b"' % COMPACTION.encode()
 _NULL = msgspec.Raw(b"null")
 
 
@@ -61,26 +76,48 @@ class Turns:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    async def begin(self, body: RawObject, caller: Principal) -> "Turn":
+    async def begin(
+        self, body: RawObject, caller: Principal, lately: Lately | None = None
+    ) -> "Turn":
         """Return the turn that `body` asks for, with all that was said before in its input.
 
+        With `lately` it may go on from what nobody stored, and tells what was said by `said`.
         Raises `InvalidRequestError`, and what `threads.errors` says of what the request goes on
         from.
         """
-        parent, now = _parent(body, caller), self._shelf.clock.now()
+        parent, now = _parent(body), self._shelf.clock.now()
         frame = frame_of(body, responses.new_id(), int(now))
         stores = caller.keeps and not _says(frame.echo["store"], False)
-        asked, new = _without_state(body), list[msgspec.Raw]()
-        if stores or parent != _NO_PARENT:
+        asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
+        if stores or parent != _NO_PARENT or lately is not None:
             new = _named(input_items(body))
-            history = await self._before(caller.user_id, parent)
-            asked = with_items(asked, [*history, *_resolved(new, history)])
-        return Turn(self, frame, asked, caller, parent, new, now, stores=stores)
+            parent, before = await self._before(caller, parent, lately)
+            history = [item for items in before for item in output_items(items)]
+            new = _resolved(new, history)
+            items = opened([*history, *new])
+            if items or "input" in body:
+                asked = with_items(asked, items)
+        elif _COMPACTED in bytes(body.get("input", b"")):
+            asked = with_items(asked, opened(input_items(body)))
+        turn = Turn(self, frame, asked, caller, parent, new, now, stores=stores)
+        if lately is not None:
+            turn.before = before
+        return turn
 
-    async def _before(self, user_id: int, parent: _Parent) -> list[msgspec.Raw]:
+    async def _before(
+        self, caller: Principal, parent: _Parent, lately: Lately | None
+    ) -> tuple[_Parent, Said]:
+        """Return what was said before, and the parent without what is only remembered."""
         if parent == _NO_PARENT:
-            return []
-        return output_items(await self._shelf.door.unbroken(self._history(user_id, parent)))
+            return parent, ()
+        previous, _ = parent
+        if lately is not None and previous and (said := lately(previous)) is not None:
+            return _NO_PARENT, said
+        if not caller.keeps and lately is not None and previous:
+            raise PreviousResponseNotFoundError(previous)
+        if not caller.keeps:
+            raise ZeroRetentionError("previous_response_id" if previous else "conversation")
+        return parent, (await self._shelf.door.unbroken(self._history(caller.user_id, parent)),)
 
     async def _history(self, user_id: int, parent: _Parent) -> bytes:
         (previous, conversation), largest = parent, self._shelf.body_limit
@@ -95,26 +132,32 @@ class Turns:
 
         The call was served and is charged, so refusing the reply would cost its client twice.
         """
-        response, appended = turn.stored(self._shelf.retention), turn.appended()
-        conversation = turn.conversation
-
-        async def work(tx: AsyncConnection) -> None:
-            if conversation is not None:
-                user_id = turn.caller.user_id
-                await conversations.append_turn(tx, user_id, conversation, appended)
-            if response is not None:
-                await responses.add(tx, response)
-
+        writer, response = self._shelf.writer, turn.stored(self._shelf.retention)
         try:
-            await self._shelf.writer.put(work, conversation or "")
+            if turn.conversation is not None:
+                work = partial(_append, turn, turn.appended(), response)
+                await writer.put(work, turn.conversation)
+            elif response is not None:
+                await writer.add(responses.add_all, response)
         except MeterwayError as error:
             _log.error("response.not_kept", response=turn.frame.id, error=error.message)
+
+
+async def _append(
+    turn: "Turn", items: Sequence[Item], response: StoredResponse | None, tx: AsyncConnection
+) -> None:
+    """Append a turn to its conversation, and keep its response."""
+    assert turn.conversation is not None, "it belongs to one"
+    await conversations.append_turn(tx, turn.caller.user_id, turn.conversation, items)
+    if response is not None:
+        await responses.add(tx, response)
 
 
 class Turn:
     """One response that is being made; the `Keep` of its delivery.
 
     `body` is the request as it goes on its way: with its history, and without what is ours.
+    `before` is that history where it is to be remembered, too.
     """
 
     __slots__ = (
@@ -122,6 +165,7 @@ class Turn:
         "_new",
         "_now",
         "_turns",
+        "before",
         "body",
         "caller",
         "conversation",
@@ -144,6 +188,7 @@ class Turn:
     ) -> None:
         self.frame = frame
         self.body = body
+        self.before: Said = ()
         self.caller = caller
         self.previous, self.conversation = parent
         self.stores = stores
@@ -162,6 +207,19 @@ class Turn:
         self._kept = True
         await self._turns.keep(self)
 
+    def said(self) -> Said | None:
+        """Return all that was said up to it, once it is whole and nothing went wrong."""
+        if self.frame.output is None or self.frame.status == "failed":
+            return None
+        return (*self.before, json.encode(list(self._new)), self.frame.output)
+
+    def _own_input(self) -> bytes:
+        """Return the new items; with those before, where these are stored nowhere."""
+        new = json.encode(list(self._new))
+        return (
+            new if self.previous or self.conversation else kept_items.chained([*self.before, new])
+        )
+
     def stored(self, retention: Retention) -> StoredResponse | None:
         """Return what is kept of it, None where its client wants nothing kept."""
         frame = self.frame
@@ -177,7 +235,7 @@ class Turn:
             conversation_id=self.conversation,
             status=frame.status or "completed",
             model=json.decode_as(self.body["model"], str, "model"),
-            input=json.encode(list(self._new)),
+            input=self._own_input(),
             body=frame.final,
             output=frame.output or b"[]",
             expires_at=retention.end(self._now),
@@ -189,18 +247,12 @@ class Turn:
         return [kept_items.made(item) for item in (*self._new, *said)]
 
 
-def _parent(body: RawObject, caller: Principal) -> _Parent:
+def _parent(body: RawObject) -> _Parent:
     """Return the response and the conversation a request goes on from."""
     previous = optional(body, "previous_response_id", str)
     conversation = conversation_id(body)
-    if previous is not None and conversation is not None:
-        raise InvalidRequestError(
-            "Send `previous_response_id` or `conversation`, not both.", param="previous_response_id"
-        )
     if _says(body.get("background", _NULL), True):
         raise BackgroundNotServedError
-    if not caller.keeps and (previous or conversation):
-        raise ZeroRetentionError("previous_response_id" if previous else "conversation")
     return previous, conversation
 
 

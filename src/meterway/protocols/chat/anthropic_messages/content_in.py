@@ -7,6 +7,7 @@ import msgspec
 from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.anthropic_family import decode_at, refused, required, wording_at
 from meterway.protocols.chat.anthropic_messages import wire
+from meterway.protocols.dialects import Family
 
 Leftovers = dict[str, msgspec.Raw]
 _Reader = Callable[[wire.Block, str, Leftovers], neutral.AnyPart]
@@ -219,7 +220,8 @@ def _source(source: wire.Source, path: str) -> sources.Source:
         case "url":
             return sources.UrlSource(url=_needed(source.url, f"{path}.url"))
         case "file":
-            return sources.FileSource(file_id=_needed(source.file_id, f"{path}.file_id"))
+            file_id = _needed(source.file_id, f"{path}.file_id")
+            return sources.FileSource(file_id, Family.ANTHROPIC)
         case "base64":
             kind = _needed(source.media_type, f"{path}.media_type")
             return sources.DataSource(media_type=kind, data=_needed(source.data, f"{path}.data"))

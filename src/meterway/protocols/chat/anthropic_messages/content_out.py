@@ -22,6 +22,7 @@ from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.faults import unsupported
 from meterway.protocols.chat.envelopes import is_sealed
 from meterway.protocols.chat.wording import Wording, words_of
+from meterway.protocols.dialects import Family
 
 Wire = dict[str, Any]
 _ID_BAD = re.compile(r"[^a-zA-Z0-9_-]")
@@ -120,6 +121,7 @@ class _Turns:
             if isinstance(part, neutral.ToolResult):
                 turn.results.append(self._tool_result(part))
             else:
+                self._note_detail(part)
                 turn.blocks += _user_blocks(part)
 
     def _add_system(self, message: neutral.Message) -> None:
@@ -132,6 +134,11 @@ class _Turns:
         for part in message.parts:
             if not isinstance(part, neutral.Text):
                 raise unsupported(part.path, "a system message of anything but text")
+
+    def _note_detail(self, part: neutral.AnyPart) -> None:
+        """Name the detail of a picture, which the API has no word for."""
+        if isinstance(part, neutral.Image) and part.detail not in {None, "auto"}:
+            self._dropped.append(f"{part.path}.detail")
 
     def _assistant_blocks(self, part: neutral.AnyPart) -> list[Wire]:
         match part:
@@ -168,6 +175,8 @@ class _Turns:
 
     def _tool_result(self, part: neutral.ToolResult) -> Wire:
         block: Wire = {"type": "tool_result", "tool_use_id": self._ids.clean(part.call_id)}
+        for inner in part.content:
+            self._note_detail(inner)
         content = [one for inner in part.content for one in _user_blocks(inner)]
         if content:
             block["content"] = content
@@ -239,7 +248,7 @@ def _user_blocks(part: neutral.AnyPart) -> list[Wire]:
         case neutral.Text(text=text):
             return [_marked(_text(text), part)] if text else []
         case neutral.Image():
-            return [_marked({"type": "image", "source": _source(part.source)}, part)]
+            return [_marked({"type": "image", "source": _source(part.source, part.path)}, part)]
         case neutral.Document():
             return [encode_document(part)]
         case neutral.Refusal(text=text):
@@ -276,7 +285,7 @@ def encode_document(part: neutral.Document) -> Wire:
 def _document_source(part: neutral.Document) -> Wire:
     source = part.source
     if not isinstance(source, sources.DataSource) or source.media_type == "application/pdf":
-        return _source(source)
+        return _source(source, part.path)
     if not source.media_type.startswith(_TEXT_TYPES):
         raise unsupported(part.path, f"a document of type {source.media_type}")
     try:
@@ -284,10 +293,10 @@ def _document_source(part: neutral.Document) -> Wire:
     except ValueError:  # wrong base64, or bytes that are not UTF-8
         problem = f"the document of type {source.media_type} is not UTF-8 text in base64"
         raise refused(part.path, problem) from None
-    return _source(sources.TextSource(text=text))
+    return _source(sources.TextSource(text=text), part.path)
 
 
-def _source(source: sources.Source) -> Wire:
+def _source(source: sources.Source, path: str) -> Wire:
     match source:
         case sources.UrlSource(url=url):
             return {"type": "url", "url": url}
@@ -295,7 +304,9 @@ def _source(source: sources.Source) -> Wire:
             return {"type": "base64", "media_type": media_type, "data": data}
         case sources.TextSource(text=text):
             return {"type": "text", "media_type": "text/plain", "data": text}
-        case sources.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id, family=Family.ANTHROPIC):
             return {"type": "file", "file_id": file_id}
+        case sources.FileSource():
+            raise unsupported(path, "a file by another vendor's id")
         case _:
             assert_never(source)

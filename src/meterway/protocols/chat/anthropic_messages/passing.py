@@ -1,5 +1,6 @@
 """What passes through unchanged, Anthropic to Anthropic: requests, and streams read on the way.
 
+Of a request only the thoughts are left out that another vendor signed.
 A stream's deltas are only looked at for their size; `message_start`, `message_delta`, `error` and
 `message_stop` are decoded for usage, tier, failure and the end.
 """
@@ -10,6 +11,7 @@ from meterway.kit import json, sse
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.anthropic_messages import wire
 from meterway.protocols.chat.anthropic_messages.errors import failed
+from meterway.protocols.chat.anthropic_messages.foreign import without_others
 from meterway.protocols.chat.anthropic_messages.stream_out import MESSAGE_STOP
 from meterway.protocols.chat.anthropic_messages.usage import Tally, told_service
 from meterway.protocols.usage import Usage
@@ -51,7 +53,10 @@ _raw_object = msgspec.json.Decoder(json.RawObject)
 
 def pass_request(body: json.RawObject, model: str) -> bytes:
     """Write the client's own request with `model` set; every other value travels untouched."""
-    return json.encode({**body, "model": model})
+    sent = {**body, "model": json.raw(model)}
+    if "messages" in body:
+        sent["messages"] = without_others(body["messages"])
+    return json.encode(sent)
 
 
 class AnthropicStreamReader:

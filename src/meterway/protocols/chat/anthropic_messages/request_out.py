@@ -25,6 +25,7 @@ from meterway.protocols.chat.anthropic_messages.faults import unsupported
 from meterway.protocols.chat.anthropic_messages.reasoning_out import Plan, plan
 from meterway.protocols.chat.anthropic_messages.schema_out import closed
 from meterway.protocols.chat.codec import Encoded
+from meterway.protocols.chat.vendor_tools import functions_of
 
 JSON_ONLY = "Answer with a single JSON object and nothing else."
 JSON_FITTING = "Answer with nothing but JSON that fits this JSON schema:\n"
@@ -55,7 +56,7 @@ def encode_request(request: neutral.Request, model: str) -> Encoded:
     if system:
         body["system"] = system
     body["messages"] = messages
-    _add_tools(body, request)
+    _add_tools(body, request, dropped)
     if thinking.thinking is not None:
         body["thinking"] = thinking.thinking
     if config:
@@ -91,10 +92,11 @@ def _output(
     return []
 
 
-def _add_tools(body: Wire, request: neutral.Request) -> None:
-    if not request.tools:
+def _add_tools(body: Wire, request: neutral.Request, dropped: list[str]) -> None:
+    functions = functions_of(request, dropped, unsupported)
+    if not functions:
         return
-    body["tools"] = [_tool(tool) for tool in request.tools]
+    body["tools"] = [_tool(tool) for tool in functions]
     choice, serial = request.tool_choice, request.parallel_tool_calls is False
     if choice is None and not serial:
         return
@@ -106,9 +108,7 @@ def _add_tools(body: Wire, request: neutral.Request) -> None:
     body["tool_choice"] = wire
 
 
-def _tool(tool: neutral.Tool) -> Wire:
-    if isinstance(tool, neutral.BuiltinTool):
-        raise unsupported(tool.path, f"a tool of type '{tool.kind}'")
+def _tool(tool: neutral.FunctionTool) -> Wire:
     wire: Wire = {"name": tool.name}
     if tool.description is not None:
         wire["description"] = tool.description

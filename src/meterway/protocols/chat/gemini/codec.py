@@ -55,8 +55,7 @@ class Gemini:
 
     def pass_request(self, body: RawObject, model: str) -> bytes:
         """Write the client's own request; the model goes into the path."""
-        del model
-        return passing.pass_request(body)
+        return passing.pass_request(body, model)
 
     def decode_reply(self, body: bytes) -> neutral.Reply | neutral.Failed:
         """Read a whole upstream reply. Raises `BadReplyError`."""

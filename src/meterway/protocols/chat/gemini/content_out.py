@@ -17,15 +17,13 @@ from typing import Any, Final, TypeAlias, assert_never
 import msgspec
 
 from meterway.protocols.chat import neutral, sources
-from meterway.protocols.chat.envelopes import unsealed
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.abilities import Abilities
 from meterway.protocols.chat.gemini.faults import refused, unsupported
+from meterway.protocols.chat.gemini.marks import UNSIGNED, own_mark
 from meterway.protocols.chat.wording import words_of
-from meterway.protocols.dialects import Dialect
 
 Wire: TypeAlias = dict[str, Any]
-UNSIGNED: Final = "skip_thought_signature_validator"
 _USER, _MODEL = "user", "model"
 _SOUNDS: Final = {"mp3": "audio/mp3", "wav": "audio/wav"}
 _EMPTY_OBJECT = msgspec.Raw(b"{}")
@@ -49,7 +47,7 @@ class ContentWriter:
             role = _MODEL if message.role is neutral.Role.ASSISTANT else _USER
             results, parts = self._turn(role)
             for part in message.parts:
-                self._note_mark(part)
+                self._note_unsaid(part)
                 if isinstance(part, neutral.ToolResult):
                     results += self._result(part, parts)
                 elif message.role is neutral.Role.SYSTEM:
@@ -66,7 +64,7 @@ class ContentWriter:
         """Write the parts of a system instruction, leaving out empty ones."""
         written = []
         for text in system:
-            self._note_mark(text)
+            self._note_unsaid(text)
             if text.text:
                 written.append({"text": text.text})
         return written
@@ -76,9 +74,11 @@ class ContentWriter:
             self._turns.append((role, [], []))
         return self._turns[-1][1:]
 
-    def _note_mark(self, part: neutral.AnyPart) -> None:
+    def _note_unsaid(self, part: neutral.AnyPart) -> None:
         if part.cache is not None:
             self._dropped.append(f"{part.path}.cache_control")
+        if isinstance(part, neutral.Image) and part.detail not in {None, "auto"}:
+            self._dropped.append(f"{part.path}.detail")
 
     def _part(self, part: neutral.AnyPart, role: str) -> list[Wire]:
         match part:
@@ -103,14 +103,15 @@ class ContentWriter:
                 assert_never(part)
 
     def _thought(self, part: neutral.Thinking | neutral.RedactedThinking) -> list[Wire]:
-        own = None
         if isinstance(part, neutral.Thinking):
-            own = unsealed(part.signature, Dialect.GEMINI)
-            if own is not None:
-                said: Wire = {"text": part.text, "thoughtSignature": own}
-                return [said | {"thought": True} if part.text else said]
-        self._dropped.append(part.path)
-        return []
+            text, own = part.text, own_mark(part.signature)
+        else:
+            text, own = "", own_mark(part.data)
+        if own is None:
+            self._dropped.append(part.path)
+            return []
+        said: Wire = {"text": text, "thoughtSignature": own}
+        return [said | {"thought": True} if text else said]
 
     def _call(self, part: neutral.ToolCall) -> Wire:
         self._called[part.id] = part.name
@@ -130,7 +131,7 @@ class ContentWriter:
         response: Wire = {"id": part.call_id, "name": name, "response": {key: "\n\n".join(texts)}}
         files: list[Wire] = []
         for inner in part.content:
-            self._note_mark(inner)
+            self._note_unsaid(inner)
             if not isinstance(inner, neutral.Text):
                 files += self._part(inner, _USER)
         if files and self._abilities.files and all("inlineData" in file for file in files):

@@ -60,3 +60,9 @@ def unsupported(path: str, what: str) -> UnsupportedContentError:
     """Return the error for `what`, which the Gemini API has no way to say."""
     message = f"{path}: {what} cannot be sent to an upstream that speaks Google's Gemini API."
     return UnsupportedContentError(message, param=path)
+
+
+def untold(path: str, what: str) -> UnsupportedContentError:
+    """Return the error for something that only an upstream of this dialect could be sent."""
+    message = f"{path}: {what} is known to its vendor alone; send what it says instead."
+    return UnsupportedContentError(message, param=path)

@@ -1,31 +1,35 @@
 """What `thoughtSignature` may hold: Google's own proof, or another vendor's in an envelope.
 
-Google's travel sealed through the neutral form (`protocols.chat.envelopes`). Those of another
-vendor's model that answers a Gemini client go in an envelope, base64 as Google's clients demand,
-and are taken out again when the client sends the turn back.
+Google's travel through the neutral form in an envelope of their own (`protocols.chat.envelopes`).
+Those of another vendor's model that answers a Gemini client go in base64, as Google's clients
+demand, and are taken out again when the client sends the turn back.
 """
 
 import base64
 import binascii
+from typing import Final
 
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.envelopes import sealed, unsealed
+from meterway.protocols.chat.envelopes import Envelope, seal, unseal
 from meterway.protocols.dialects import Dialect
 
 _PREFIX = b"meterway:"
-_START = base64.b64encode(_PREFIX).decode()  # 9 bytes end on a character: all envelopes begin so
+# Nine bytes end on a character of base64, so all envelopes begin alike.
+START: Final = base64.b64encode(_PREFIX).decode()
 _SIGNATURE, _REDACTED = b"s", b"r"
+UNSIGNED: Final = "skip_thought_signature_validator"
+"""The signature of a call that none of Google's models made."""
 
 
 def read_mark(mark: str) -> str | neutral.RedactedThinking:
     """Return the neutral signature that `mark` is, or the reasoning it holds encrypted."""
-    if mark.startswith(_START):
+    if mark.startswith(START):
         try:
             kind, text = _opened(mark)
         except (binascii.Error, UnicodeDecodeError):
-            return sealed(mark, Dialect.GEMINI)
+            return _own(mark)
         return neutral.RedactedThinking(data=text) if kind == _REDACTED else text
-    return sealed(mark, Dialect.GEMINI)
+    return _own(mark)
 
 
 def _opened(mark: str) -> tuple[bytes, str]:
@@ -33,9 +37,21 @@ def _opened(mark: str) -> tuple[bytes, str]:
     return payload[:1], payload[1:].decode()
 
 
+def _own(mark: str) -> str:
+    return seal(Envelope(Dialect.GEMINI, "signature", mark))
+
+
+def own_mark(signature: str | None) -> str | None:
+    """Return the mark that Google gave; None where another vendor signed, or nobody."""
+    envelope = None if signature is None else unseal(signature)
+    if envelope is None or envelope.dialect is not Dialect.GEMINI:
+        return None
+    return envelope.value
+
+
 def write_signature(signature: str) -> str:
     """Return the mark that a client is told for a neutral signature."""
-    own = unsealed(signature, Dialect.GEMINI)
+    own = own_mark(signature)
     return _envelope(_SIGNATURE, signature) if own is None else own
 
 

@@ -8,6 +8,7 @@ from meterway.protocols.chat.codec import Seen
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.errors import failed
 from meterway.protocols.chat.gemini.facts import MODEL, STREAM
+from meterway.protocols.chat.gemini.foreign import replayable
 from meterway.protocols.chat.gemini.framing import Events, Framing
 from meterway.protocols.chat.gemini.usage import decode_tier, decode_usage
 from meterway.protocols.errors import BadReplyError
@@ -53,9 +54,14 @@ _decode = msgspec.json.Decoder(_Head).decode
 _raw_object = msgspec.json.Decoder(json.RawObject).decode
 
 
-def pass_request(body: json.RawObject) -> bytes:
-    """Write the client's own request without what stands in the path; the rest is untouched."""
+def pass_request(body: json.RawObject, model: str) -> bytes:
+    """Write the client's own request without what stands in the path; the rest is untouched.
+
+    What another vendor's model did is written as `model` takes it.
+    """
     sent = {name: value for name, value in body.items() if name not in {MODEL, STREAM}}
+    if "contents" in sent:
+        sent["contents"] = replayable(sent["contents"], model)
     return json.encode(sent)
 
 

@@ -14,7 +14,13 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.gemini import wire
 from meterway.protocols.chat.gemini.content_in import Leftovers, decode_contents, decode_system
 from meterway.protocols.chat.gemini.facts import MODEL, STREAM, read_facts
-from meterway.protocols.chat.gemini.faults import decode_at, refused, required, wording_at
+from meterway.protocols.chat.gemini.faults import (
+    decode_at,
+    refused,
+    required,
+    untold,
+    wording_at,
+)
 from meterway.protocols.chat.gemini.schema_in import json_schema, plain_types
 from meterway.protocols.chat.gemini.spelling import canonical
 
@@ -22,6 +28,7 @@ _KNOWN: Final = frozenset({
     MODEL, STREAM, "contents", "systemInstruction", "tools", "toolConfig", "generationConfig",
     "serviceTier",
 })  # fmt: skip
+_KEPT: Final = "cachedContent"
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _KNOBS: Final[dict[str, tuple[str, Any]]] = {
     "maxOutputTokens": ("max_tokens", _Positive),
@@ -38,6 +45,7 @@ _KNOBS: Final[dict[str, tuple[str, Any]]] = {
 }
 _FORM: Final = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema"})
 _CONFIG, _TOOL_CONFIG = "generationConfig", "toolConfig"
+_CALLING: Final = f"{_TOOL_CONFIG}.functionCallingConfig"
 _MODES: Final = {"AUTO": "auto", "VALIDATED": "auto", "ANY": "required", "NONE": "none"}
 _DYNAMIC = -1
 
@@ -47,17 +55,20 @@ def decode_request(given: RawObject) -> neutral.Request:
     body = canonical(given)
     if "contents" not in body:
         raise required("contents")
+    if body.get(_KEPT, wire.NULL) != wire.NULL:
+        raise untold(_KEPT, "content kept by its vendor")
     facts = read_facts(body)
     extra: Leftovers = {
         name: value for name, value in body.items() if name not in _KNOWN and value != wire.NULL
     }
     config = _object(body, _CONFIG)
+    tools, choice = _offer(body, extra)
     return neutral.Request(
         model=facts.model,
         messages=decode_contents(body["contents"], extra),
         system=decode_system(body.get("systemInstruction")),
-        tools=_tools(body, extra),
-        tool_choice=_tool_choice(body, extra),
+        tools=tools,
+        tool_choice=choice,
         sampling=_sampling(config),
         reasoning=_reasoning(config),
         output=_output(config, extra),
@@ -126,6 +137,22 @@ def _output(config: RawObject, extra: Leftovers) -> neutral.JsonSchema | neutral
     return neutral.JsonObject()
 
 
+def _offer(
+    body: RawObject, extra: Leftovers
+) -> tuple[tuple[neutral.Tool, ...], neutral.ToolChoice | None]:
+    """Read tools and choice; functions that may not be called are not offered."""
+    tools, (choice, allowed) = _tools(body, extra), _tool_choice(body, extra)
+    if not allowed:
+        return tools, choice
+    kept = tuple(
+        tool for tool in tools if isinstance(tool, neutral.BuiltinTool) or tool.name in allowed
+    )
+    if len(kept) < len(allowed):
+        problem = "every allowed function has to be declared in 'tools'"
+        raise refused(f"{_CALLING}.allowedFunctionNames", problem)
+    return kept, choice
+
+
 def _tools(body: RawObject, extra: Leftovers) -> tuple[neutral.Tool, ...]:
     raw = body.get("tools", wire.NOTHING)
     if not wire.given(raw):
@@ -163,28 +190,27 @@ def _function(said: wire.Declaration, path: str, extra: Leftovers) -> neutral.Fu
     )
 
 
-def _tool_choice(body: RawObject, extra: Leftovers) -> neutral.ToolChoice | None:
+def _tool_choice(
+    body: RawObject, extra: Leftovers
+) -> tuple[neutral.ToolChoice | None, frozenset[str]]:
+    """Read the choice, and the functions it is among where those are not all."""
     found = _object(body, _TOOL_CONFIG)
     raw = found.pop("functionCallingConfig", None)
     extra |= {f"{_TOOL_CONFIG}.{name}": value for name, value in found.items()}
     if raw is None:
-        return None
-    path = f"{_TOOL_CONFIG}.functionCallingConfig"
-    config = decode_at(raw, wire.CallingConfig, path)
-    mode, allowed = (config.mode or "").upper(), config.allowed_function_names or []
+        return None, frozenset()
+    config = decode_at(raw, wire.CallingConfig, _CALLING)
+    mode, allowed = (config.mode or "").upper(), frozenset(config.allowed_function_names or ())
     if mode in {"", "MODE_UNSPECIFIED"}:
-        return None
-    if mode not in _MODES:
-        raise refused(f"{path}.mode", f"'{mode}' is none of {', '.join(_MODES)}")
+        return None, frozenset()
     if mode == "ANY" and len(allowed) == 1:
-        return neutral.ToolChoice(mode="named", name=allowed[0])
-    if allowed:
-        names = msgspec.Raw(msgspec.json.encode(allowed))
-        extra[f"{path}.allowedFunctionNames"] = names
-    match _MODES[mode]:
+        return neutral.ToolChoice(mode="named", name=next(iter(allowed))), frozenset()
+    match _MODES.get(mode):
         case "required":
-            return neutral.ToolChoice(mode="required")
+            return neutral.ToolChoice(mode="required"), allowed
         case "none":
-            return neutral.ToolChoice(mode="none")
+            return neutral.ToolChoice(mode="none"), frozenset()
+        case "auto":
+            return neutral.ToolChoice(mode="auto"), allowed
         case _:
-            return neutral.ToolChoice(mode="auto")
+            raise refused(f"{_CALLING}.mode", f"'{mode}' is none of {', '.join(_MODES)}")

@@ -2,9 +2,7 @@
 
 Follows https://ai.google.dev/api/generate-content. Model and stream stand in the path, not here.
 Schemas travel untouched, as `parametersJsonSchema` and `responseJsonSchema`. Knobs the API lacks
-(logit_bias, user, one call at a time, strict tools) are left out and named in `dropped`. A tool
-that another vendor runs is left out by name where the model may do without it, and refused where
-it is the only one, or a tool is demanded.
+(logit_bias, user, one call at a time, strict tools) are left out and named in `dropped`.
 """
 
 from typing import Any, TypeAlias
@@ -17,6 +15,7 @@ from meterway.protocols.chat.gemini.content_out import ContentWriter
 from meterway.protocols.chat.gemini.faults import refused, unsupported
 from meterway.protocols.chat.gemini.reasoning_out import thinking_config
 from meterway.protocols.chat.gemini.usage import encode_tier
+from meterway.protocols.chat.vendor_tools import functions_of
 
 Wire: TypeAlias = dict[str, Any]
 _KNOBS = {
@@ -32,7 +31,6 @@ _KNOBS = {
     "n": "candidateCount",
 }
 _MODES = {"auto": "AUTO", "required": "ANY", "named": "ANY", "none": "NONE"}
-_DEMANDING = frozenset({"required", "named"})
 _USUAL_TIER = "auto"
 
 
@@ -70,22 +68,14 @@ def _system_alone(system: list[Wire]) -> list[Wire]:
 
 
 def _tools(request: neutral.Request, dropped: list[str]) -> Wire:
-    choice = request.tool_choice
-    functions: list[Wire] = []
-    vendors: list[neutral.BuiltinTool] = []
-    for tool in request.tools:
-        if isinstance(tool, neutral.BuiltinTool):
-            vendors.append(tool)
-        else:
-            functions.append(_function(tool, dropped))
-    if vendors and (not functions or (choice is not None and choice.mode in _DEMANDING)):
-        raise unsupported(vendors[0].path, f"a tool of type '{vendors[0].kind}'")
-    dropped += [tool.path for tool in vendors]
+    functions = functions_of(request, dropped, unsupported)
     if not functions:
         return {}
     if request.parallel_tool_calls is False:
         dropped.append("parallel_tool_calls")
-    body: Wire = {"tools": [{"functionDeclarations": functions}]}
+    declared = [_function(tool, dropped) for tool in functions]
+    body: Wire = {"tools": [{"functionDeclarations": declared}]}
+    choice = request.tool_choice
     if choice is not None:
         calling: Wire = {"mode": _MODES[choice.mode]}
         if choice.name is not None:

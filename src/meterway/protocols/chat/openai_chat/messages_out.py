@@ -18,6 +18,7 @@ from meterway.protocols.chat.openai_chat.reasoning import encode_detail, thought
 from meterway.protocols.chat.openai_chat.wire import signed
 from meterway.protocols.chat.openai_models import Abilities
 from meterway.protocols.chat.wording import Wording, joined
+from meterway.protocols.dialects import Family
 from meterway.protocols.errors import UnsupportedContentError
 
 Wire: TypeAlias = dict[str, Any]
@@ -242,8 +243,10 @@ def _file(part: neutral.Document) -> tuple[dict[str, str] | None, str]:
                 return None, _decoded(data, part.path)
             url = f"data:{media_type};base64,{data}"
             return {"filename": part.name or "document.pdf", "file_data": url}, ""
-        case sources.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id, family=Family.OPENAI):
             return {"file_id": file_id}, ""
+        case sources.FileSource():
+            raise unsupported(part.path, "a document by another vendor's file id")
         case sources.UrlSource():
             raise unsupported(part.path, "a document by URL")
         case _:

@@ -9,6 +9,7 @@ from meterway.protocols.chat.openai_chat import wire
 from meterway.protocols.chat.openai_family import decode_at, refused, required
 from meterway.protocols.chat.openai_sources import decode_image_url, file_source
 from meterway.protocols.chat.wording import unread
+from meterway.protocols.dialects import Family
 
 T = TypeVar("T")
 _Content: Any = str | list[msgspec.Raw] | None
@@ -86,7 +87,7 @@ def _image(image: wire.ImageUrl | str, path: str, cache: neutral.CacheMark | Non
 
 def _document(file: wire.File, path: str, cache: neutral.CacheMark | None) -> neutral.Document:
     if file.file_id is not None:
-        source: sources.Source = sources.FileSource(file.file_id)
+        source: sources.Source = sources.FileSource(file.file_id, Family.OPENAI)
     elif file.file_data is not None:
         source = file_source(file.file_data, file.filename, f"{path}.file.file_data")
     else:

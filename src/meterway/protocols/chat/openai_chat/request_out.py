@@ -13,6 +13,7 @@ from meterway.protocols.chat.openai_chat.faults import unsupported
 from meterway.protocols.chat.openai_chat.messages_out import MessageWriter
 from meterway.protocols.chat.openai_chat.wire import TIERS
 from meterway.protocols.chat.openai_models import Abilities, abilities_of, effort_of
+from meterway.protocols.chat.vendor_tools import functions_of
 
 Wire: TypeAlias = dict[str, Any]
 _PASSED = (
@@ -56,9 +57,10 @@ def encode_request(request: neutral.Request, model: str) -> Encoded:
 
 
 def _tools(request: neutral.Request, dropped: list[str]) -> Wire:
-    if not request.tools:
+    functions = functions_of(request, dropped, unsupported)
+    if not functions:
         return {}
-    body: Wire = {"tools": [_tool(tool, dropped) for tool in request.tools]}
+    body: Wire = {"tools": [_tool(tool, dropped) for tool in functions]}
     if request.tool_choice is not None:
         body["tool_choice"] = _choice(request.tool_choice)
     if request.parallel_tool_calls is not None:
@@ -66,9 +68,7 @@ def _tools(request: neutral.Request, dropped: list[str]) -> Wire:
     return body
 
 
-def _tool(tool: neutral.Tool, dropped: list[str]) -> Wire:
-    if isinstance(tool, neutral.BuiltinTool):
-        raise unsupported(tool.path, f"a tool of type '{tool.kind}'")
+def _tool(tool: neutral.FunctionTool, dropped: list[str]) -> Wire:
     if tool.cache is not None:
         dropped.append(f"{tool.path}.cache_control")
     function: Wire = {"name": tool.name}

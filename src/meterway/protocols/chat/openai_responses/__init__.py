@@ -5,6 +5,7 @@ A response repeats most of its request, so clients are served by a codec made fo
 """
 
 from meterway.protocols.chat.openai_responses.codec import OpenAIResponses, ResponsesTurn
+from meterway.protocols.chat.openai_responses.compacting import COMPACTION, CompactTurn, opened
 from meterway.protocols.chat.openai_responses.frame import Frame, conversation_id, frame_of
 from meterway.protocols.chat.openai_responses.items import (
     Head,
@@ -21,7 +22,9 @@ from meterway.protocols.chat.openai_responses.replay import told_again
 OPENAI_RESPONSES = OpenAIResponses()
 
 __all__ = [
+    "COMPACTION",
     "OPENAI_RESPONSES",
+    "CompactTurn",
     "Frame",
     "Head",
     "ResponsesTurn",
@@ -31,6 +34,7 @@ __all__ = [
     "input_items",
     "listed_items",
     "named_items",
+    "opened",
     "output_items",
     "reference_of",
     "told_again",

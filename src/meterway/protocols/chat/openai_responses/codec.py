@@ -19,7 +19,7 @@ from meterway.protocols.chat.openai_responses import (
     stream_in,
 )
 from meterway.protocols.chat.openai_responses.frame import Frame, frame_of
-from meterway.protocols.chat.openai_responses.stream_out import ResponsesStreamEncoder
+from meterway.protocols.chat.openai_responses.stream_out import ResponsesStreamEncoder, WholeEncoder
 from meterway.protocols.chat.openai_responses.stream_passing import ResponsesStreamReader
 from meterway.protocols.chat.sizes import Sizes, sizes_of_items
 from meterway.protocols.dialects import Dialect
@@ -41,7 +41,7 @@ class OpenAIResponses:
         self._clock = clock or SystemClock()
 
     @property
-    def through(self) -> PassingCodec:
+    def through(self) -> PassingCodec | None:
         """Upstreams speak this dialect too."""
         return self
 
@@ -116,7 +116,8 @@ class ResponsesTurn(OpenAIResponses):
 
     def encode_reply(self, reply: neutral.Reply) -> bytes:
         """Write the whole response, and leave it in the frame."""
-        encoder = self._encoder()
+        self.frame.begin()
+        encoder = WholeEncoder(self.frame, self._clock)
         for event in events_of(reply):
             encoder.encode(event)
         assert self.frame.final is not None

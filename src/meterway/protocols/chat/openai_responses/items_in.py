@@ -48,8 +48,9 @@ def decode_input(body: RawObject, names: ToolNames) -> Read:
         system.append(
             neutral.Text(text=wording_at(instructions, "instructions"), path="instructions")
         )
-    if not wire.given(body.get("input", wire.NULL)):
-        raise required("input")
+    if not wire.given(body.get("input", wire.NULL)):  # the API takes a request that says nothing
+        silence = neutral.Text(text="", path="input")
+        return tuple(system), (neutral.Message(role=_USER, parts=(silence,), path="input"),)
     told: str | list[wire.Item] = decode_at(body["input"], _Input, "input")
     if isinstance(told, str):
         text = neutral.Text(text=told, path="input")

@@ -13,6 +13,7 @@ from meterway.protocols.chat import neutral, sources
 from meterway.protocols.chat.openai_responses.faults import unsupported
 from meterway.protocols.chat.openai_responses.reasoning import replayed
 from meterway.protocols.chat.wording import Wording
+from meterway.protocols.dialects import Family
 
 Wire: TypeAlias = dict[str, Any]
 _ASSISTANT = neutral.Role.ASSISTANT
@@ -125,8 +126,10 @@ def _image(part: neutral.Image) -> Wire:
             return {**image, "image_url": url}
         case sources.DataSource(media_type=media_type, data=data):
             return {**image, "image_url": f"data:{media_type};base64,{data}"}
-        case sources.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id, family=Family.OPENAI):
             return {**image, "file_id": file_id}
+        case sources.FileSource():
+            raise unsupported(part.path, "an image by another vendor's file id")
         case _:
             assert_never(part.source)
 
@@ -142,8 +145,10 @@ def _document(part: neutral.Document) -> Wire:
                 return _as_text(part, _decoded(data, part.path))
             file["filename"] = part.name or "document.pdf"
             file["file_data"] = f"data:{media_type};base64,{data}"
-        case sources.FileSource(file_id=file_id):
+        case sources.FileSource(file_id=file_id, family=Family.OPENAI):
             file["file_id"] = file_id
+        case sources.FileSource():
+            raise unsupported(part.path, "a document by another vendor's file id")
         case sources.UrlSource(url=url):
             file["file_url"] = url
         case _:

@@ -9,6 +9,7 @@ from meterway.protocols.chat.openai_family import decode_at, required, wording_a
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_sources import decode_image_url, file_source
 from meterway.protocols.chat.wording import unread
+from meterway.protocols.dialects import Family
 
 T = TypeVar("T")
 _Content: Any = str | list[wire.Part]
@@ -50,7 +51,7 @@ def _part(part: wire.Part, content: msgspec.Raw, place: int, within: str) -> neu
 def _image(part: wire.Part, path: str) -> neutral.Image:
     if part.file_id is not None:
         source: sources.UrlSource | sources.DataSource | sources.FileSource = sources.FileSource(
-            part.file_id
+            part.file_id, Family.OPENAI
         )
     else:
         url = _needed(part.image_url, f"{path}.image_url")
@@ -60,7 +61,7 @@ def _image(part: wire.Part, path: str) -> neutral.Image:
 
 def _document(part: wire.Part, path: str) -> neutral.Document:
     if part.file_id is not None:
-        source: sources.Source = sources.FileSource(part.file_id)
+        source: sources.Source = sources.FileSource(part.file_id, Family.OPENAI)
     elif part.file_url is not None:
         source = sources.UrlSource(part.file_url)
     else:

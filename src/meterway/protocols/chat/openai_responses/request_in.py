@@ -30,6 +30,11 @@ _KNOWN = frozenset(
         "background", "metadata", "prompt",
     }
 )  # fmt: skip
+_SAMPLED = frozenset(
+    {
+        "top_logprobs", "include", "temperature", "top_p", "presence_penalty", "frequency_penalty",
+    }
+)  # fmt: skip
 _DISABLED = msgspec.Raw(b'"disabled"')
 
 
@@ -62,6 +67,8 @@ def decode_request(body: RawObject) -> neutral.Request:
 
 
 def _sampling(body: RawObject, limit: int | None) -> neutral.Sampling:
+    if body.keys().isdisjoint(_SAMPLED):  # most requests say nothing of it
+        return neutral.Sampling(max_tokens=limit)
     shown = optional(body, "top_logprobs", _Count)
     include = optional(body, "include", list[str]) or ()
     return neutral.Sampling(

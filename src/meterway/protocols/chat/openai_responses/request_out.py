@@ -16,6 +16,7 @@ from meterway.protocols.chat.openai_models import Abilities, abilities_of, effor
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.faults import unsupported
 from meterway.protocols.chat.openai_responses.messages_out import InputWriter
+from meterway.protocols.chat.vendor_tools import functions_of
 from meterway.protocols.chat.wording import joined
 
 Wire: TypeAlias = dict[str, Any]
@@ -61,9 +62,10 @@ def _rest(request: neutral.Request, dropped: list[str]) -> Wire:
 
 
 def _tools(request: neutral.Request, dropped: list[str]) -> Wire:
-    if not request.tools:
+    functions = functions_of(request, dropped, unsupported)
+    if not functions:
         return {}
-    body: Wire = {"tools": [_tool(tool, dropped) for tool in request.tools]}
+    body: Wire = {"tools": [_tool(tool, dropped) for tool in functions]}
     choice = request.tool_choice
     if choice is not None:
         named = {"type": "function", "name": choice.name}
@@ -73,10 +75,8 @@ def _tools(request: neutral.Request, dropped: list[str]) -> Wire:
     return body
 
 
-def _tool(tool: neutral.Tool, dropped: list[str]) -> Wire:
+def _tool(tool: neutral.FunctionTool, dropped: list[str]) -> Wire:
     """Write a tool; this API is strict unless told otherwise, the others are not."""
-    if isinstance(tool, neutral.BuiltinTool):
-        raise unsupported(tool.path, f"a tool of type '{tool.kind}'")
     if tool.cache is not None:
         dropped.append(f"{tool.path}.cache_control")
     written: Wire = {"type": "function", "name": tool.name}

@@ -97,6 +97,9 @@ class ResponsesStreamEncoder:
     def _open(self, event: neutral.Opened) -> bytes:
         self._model = event.model or self._model
         self._tier, self._usage = event.service_tier, event.usage
+        return self._begin()
+
+    def _begin(self) -> bytes:
         response = self._response([], usage=None)
         return self._event("response.created", {"response": response}) + self._event(
             "response.in_progress", {"response": response}
@@ -208,16 +211,14 @@ class ResponsesStreamEncoder:
         place = len(self._items) - 1
         if part is not None:
             self._by_part[part] = place
-        fields = {"output_index": place, "item": self._shown(item.whole("in_progress"))}
-        return before + self._event("response.output_item.added", fields)
+        return before + self._tell_item("added", place, "in_progress")
 
     def _finish(self, place: int, status: str) -> bytes:
         self._speaking = None
         item = self._items[place]
         closing = self._tell(place, item.close())
         self._done[place] = status
-        fields = {"output_index": place, "item": self._shown(item.whole(status))}
-        return closing + self._event("response.output_item.done", fields)
+        return closing + self._tell_item("done", place, status)
 
     def _stop(self, event: neutral.ChoiceEnded) -> bytes:
         self._ending.stop(event.stop, refused=self._refused)
@@ -262,6 +263,10 @@ class ResponsesStreamEncoder:
             return item
         return {key: value for key, value in item.items() if key != "encrypted_content"}
 
+    def _tell_item(self, what: str, place: int, status: str) -> bytes:
+        item = self._shown(self._items[place].whole(status))
+        return self._event(f"response.output_item.{what}", {"output_index": place, "item": item})
+
     def _tell(self, place: int, told: Told) -> bytes:
         id_ = self._items[place].id
         return b"".join(
@@ -275,3 +280,22 @@ class ResponsesStreamEncoder:
         data = json.encode({"type": kind, "sequence_number": self._sequence, **fields})
         self._sequence += 1
         return sse.render(data, kind.encode())
+
+
+class WholeEncoder(ResponsesStreamEncoder):
+    """Leaves the same response in `frame`, and tells nothing on the way: for a whole reply."""
+
+    def _begin(self) -> bytes:
+        return b""
+
+    def _tell_item(self, what: str, place: int, status: str) -> bytes:
+        del what, place, status
+        return b""
+
+    def _tell(self, place: int, told: Told) -> bytes:
+        del place, told
+        return b""
+
+    def _event(self, kind: str, fields: Wire) -> bytes:
+        del kind, fields
+        return b""
