@@ -1,11 +1,12 @@
 """Live gateways for the official clients: the sandbox alone, and two gateways in a row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from meterway.upstreams.sandbox.behaviour import BEHAVIOURS, PREFIX
+from tests.conformance.metered import Metered, metered_gateway
 from tests.factories.gateways import Gateway
 
 CATALOGUE = ("gpt-4o-mini", "gpt-4o", "o4-mini", "claude-sonnet-4-5", "claude-opus-5-5")
@@ -58,3 +59,10 @@ def way(request, back: Gateway) -> Way:
     if request.param == "straight":
         return Way("straight", back)
     return Way(request.param, request.getfixturevalue("front"), f"{request.param}/")
+
+
+@pytest.fixture(scope="session")
+def metered(new_gateway: Callable[..., Gateway]) -> Iterator[Metered]:
+    """A gateway before a vendor that tells what was used, one channel for each dialect."""
+    with metered_gateway(new_gateway, **IMPATIENT) as made:
+        yield made

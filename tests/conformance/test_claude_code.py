@@ -1,21 +1,21 @@
-"""Claude Code, as published, doing a turn with a tool through a live gateway."""
+"""Claude Code, two versions as published, doing a turn with a tool through a live gateway."""
 
 import base64
 import json
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conformance.agents import installed, run
 from tests.conformance.conftest import Way
+from tests.conformance.metered import Metered, same
 from tests.conformance.test_openai_sdk import PIXEL
+from tests.fakes.scripted_vendor import DONE
+from tests.fakes.vendor_wires import Call
 
 pytestmark = pytest.mark.conformance
-ROOT = Path(__file__).resolve().parents[2]
-CLAUDE = ROOT / ".cache" / "agents" / "node_modules" / ".bin" / "claude"
 OFFLINE = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_TELEMETRY": "1",
@@ -37,41 +37,30 @@ class Turn:
 
 @pytest.fixture(scope="session")
 def claude() -> Path:
-    """The program, installed where it is missing; not being able to is an error."""
-    done = subprocess.run(
-        ["bash", str(ROOT / "scripts" / "install_agents.sh")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"Claude Code cannot be installed:\n{done.stderr}"
-    return CLAUDE
+    """The newer version."""
+    return installed("claude")
+
+
+@pytest.fixture(scope="session", params=["", "older"], ids=["newer", "older"])
+def each_claude(request) -> Path:
+    """Each of the versions."""
+    return installed("claude", among=request.param)
 
 
 def ask(claude: Path, base: str, prompt: str, model: str, home: Path, **key: str) -> Turn:
     """Have Claude Code work on `prompt` in a home of its own."""
-    folder = home / "work"
-    folder.mkdir(parents=True)
-    done = subprocess.run(
+    done, folder = run(
         [
             *(str(claude), "-p", prompt, "--output-format", "json"),
             *("--model", model, "--allowedTools", "Bash", "Read"),
         ],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
+        home,
+        {
             "CLAUDE_CONFIG_DIR": str(home / ".claude"),
             "ANTHROPIC_BASE_URL": base,
             **OFFLINE,
             **key,
         },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
     )
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     return Turn(done.returncode, json.loads(done.stdout), folder)
@@ -99,6 +88,29 @@ def test_a_turn_with_a_tool_is_finished(claude, way: Way, form, tmp_path):
     assert min(_usage(turn)) > 0
 
 
+@pytest.mark.parametrize("upstream", ["messages", "chat", "content"])
+def test_the_ledger_holds_what_the_upstream_reported(
+    each_claude, metered: Metered, upstream, tmp_path
+):
+    gateway, vendor = metered.gateway, metered.vendor
+    key = gateway.new_key()
+    vendor.script(Call("Bash", {"command": COMMAND, "description": "Say hello"}))
+
+    turn = ask(
+        *(each_claude, gateway.base, "Make the file", metered.to(upstream), tmp_path),
+        ANTHROPIC_AUTH_TOKEN=key.token,
+    )
+
+    assert (turn.status, turn.result["is_error"], turn.result["result"]) == (0, False, DONE)
+    assert (turn.folder / "made.txt").read_text() == "hello-from-tool\n"
+    assert "hello-from-tool" in json.dumps(vendor.told[-1].body)
+    same(metered.charged(key), vendor)
+    counted, used = turn.result["usage"], [told.usage for told in vendor.told]
+    read = sum(counted[f"{kind}input_tokens"] for kind in ("", "cache_read_", "cache_creation_"))
+    assert read == sum(each.total_input for each in used)
+    assert counted["output_tokens"] == sum(each.total_output for each in used)
+
+
 def test_a_picture_that_a_tool_read_travels_along(claude, way: Way, tmp_path):
     picture = tmp_path / "pixel.png"
     picture.write_bytes(base64.b64decode(PIXEL))
@@ -120,10 +132,10 @@ def _logged(ended: list[dict[str, Any]]) -> tuple[int, int]:
     return sum(e["input_tokens"] for e in ended), sum(e["output_tokens"] for e in ended)
 
 
-def test_a_refusal_is_shown_to_the_user_at_once(claude, back, tmp_path):
+def test_a_refusal_is_shown_to_the_user_at_once(each_claude, back, tmp_path):
     key = back.new_key("--permissions", "gpt-4o")
 
-    turn = ask(claude, back.base, "hello", MODEL, tmp_path, ANTHROPIC_AUTH_TOKEN=key.token)
+    turn = ask(each_claude, back.base, "hello", MODEL, tmp_path, ANTHROPIC_AUTH_TOKEN=key.token)
 
     assert (turn.status, turn.result["is_error"], turn.result["api_error_status"]) == (1, True, 403)
     assert f"This key is not allowed to use the model `{MODEL}`" in turn.result["result"]

@@ -260,6 +260,59 @@ def test_output_is_json_by_schema_or_any():
         assert msgspec.json.decode(output.schema) == schema
 
 
+def json_schema_of(schema: Any) -> bytes:
+    form = {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    output = decode(generationConfig=form).output
+    assert isinstance(output, neutral.JsonSchema)
+    declared = [{"name": "f", "parametersJsonSchema": schema}]
+    [tool] = decode(tools=[{"functionDeclarations": declared}]).tools
+    assert isinstance(tool, neutral.FunctionTool)
+    assert tool.parameters == output.schema
+    return bytes(output.schema)
+
+
+def test_types_in_googles_capitals_are_read_in_a_json_schema_too():
+    found = json_schema_of(
+        {
+            "type": "OBJECT",
+            "$defs": {"type": {"type": ["STRING", "NULL"]}},
+            "properties": {
+                "type": {"type": "STRING", "enum": ["OBJECT"], "default": {"type": "OBJECT"}},
+                "enum": {"type": "ARRAY", "items": {"anyOf": [{"type": "INTEGER"}]}},
+                "odd": {"type": "TUPLE", "nullable": True},
+            },
+        }
+    )
+
+    assert msgspec.json.decode(found) == {
+        "type": "object",
+        "$defs": {"type": {"type": ["string", "null"]}},
+        "properties": {
+            "type": {"type": "string", "enum": ["OBJECT"], "default": {"type": "OBJECT"}},
+            "enum": {"type": "array", "items": {"anyOf": [{"type": "integer"}]}},
+            "odd": {"type": "TUPLE", "nullable": True},
+        },
+    }
+
+
+def test_a_json_schema_without_googles_capitals_is_read_byte_for_byte():
+    schema = {"type": "number", "enum": ["OBJECT", 1.0], "maximum": 12345678901234567890}
+
+    assert json_schema_of(schema) == json.dumps(schema).encode()
+
+
+def test_a_json_schema_nested_too_deeply_is_refused_by_its_place():
+    schema: dict[str, Any] = {"type": "STRING"}
+    for _ in range(400):
+        schema = {"anyOf": [schema]}
+    declared = [{"name": "f", "parametersJsonSchema": schema}]
+
+    with pytest.raises(InvalidRequestError) as refusal:
+        decode(tools=[{"functionDeclarations": declared}])
+
+    assert refusal.value.param == "tools[0].functionDeclarations[0].parametersJsonSchema"
+
+
 def test_what_the_neutral_form_has_no_word_for_is_named():
     request = decode(
         safetySettings=[],

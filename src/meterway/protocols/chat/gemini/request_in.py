@@ -21,7 +21,7 @@ from meterway.protocols.chat.gemini.faults import (
     untold,
     wording_at,
 )
-from meterway.protocols.chat.gemini.schema_in import json_schema
+from meterway.protocols.chat.gemini.schema_in import json_schema, plain_types
 from meterway.protocols.chat.gemini.spelling import canonical
 
 _KNOWN: Final = frozenset({
@@ -129,7 +129,8 @@ def _output(config: RawObject, extra: Leftovers) -> neutral.JsonSchema | neutral
         extra |= {f"{_CONFIG}.{name}": config[name] for name in sorted(left)}
         return None
     if "responseJsonSchema" in config:
-        return neutral.JsonSchema(schema=config["responseJsonSchema"])
+        path = f"{_CONFIG}.responseJsonSchema"
+        return neutral.JsonSchema(schema=plain_types(config["responseJsonSchema"], path))
     if "responseSchema" in config:
         schema = json_schema(config["responseSchema"], f"{_CONFIG}.responseSchema")
         return neutral.JsonSchema(schema=schema)
@@ -177,7 +178,7 @@ def _function(said: wire.Declaration, path: str, extra: Leftovers) -> neutral.Fu
     extra |= {f"{path}.{name}": value for name, value in said.knobs().items()}
     parameters: msgspec.Raw | None = None
     if wire.given(said.parameters_json_schema):
-        parameters = said.parameters_json_schema
+        parameters = plain_types(said.parameters_json_schema, f"{path}.parametersJsonSchema")
     elif wire.given(said.parameters):
         parameters = json_schema(said.parameters, f"{path}.parameters")
     about = said.description

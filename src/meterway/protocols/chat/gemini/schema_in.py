@@ -1,9 +1,11 @@
 """Google's own schema language, a part of OpenAPI 3.0, as JSON schema.
 
 Source: https://ai.google.dev/api/caching#Schema. Types are written in capitals, null is a flag,
-and counts may be strings, as in protobuf's JSON.
+and counts may be strings, as in protobuf's JSON. Google takes those capitals in the places of a
+JSON schema too, and Gemini CLI sends them there; no other vendor does.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +20,13 @@ _COUNTS = frozenset(
 )
 _UNKNOWN = frozenset({"propertyOrdering", "nullable"})  # to JSON schema
 _PLAIN_FORMATS = frozenset({"enum"})  # which say nothing there
+# What the API calls its types, where a JSON schema names one.
+_GOOGLES = frozenset({"STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"})
+_A_TYPE = re.compile(rb'"type"\s*:\s*\[?\s*"([A-Za-z]*)"')
+_BY_NAME = frozenset(
+    {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
+)
+_DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
 
 def json_schema(raw: msgspec.Raw, path: str) -> msgspec.Raw:
@@ -28,6 +37,45 @@ def json_schema(raw: msgspec.Raw, path: str) -> msgspec.Raw:
         raise refused(path, "nested too deeply") from None
     except wire.UNREADABLE as error:
         raise refused(path, str(error)) from None
+
+
+def plain_types(raw: msgspec.Raw, path: str) -> msgspec.Raw:
+    """Return a JSON schema with its types as JSON schema writes them; else it stays as it came.
+
+    Whoever writes one in capitals writes all so: the first is looked at, which costs next to
+    nothing. Raises `InvalidRequestError` naming the path.
+    """
+    first = _A_TYPE.search(raw)
+    if first is None or not first[1].isupper():
+        return raw
+    try:
+        return json.raw(_plain(decode_at(raw, Any, path)))
+    except RecursionError:
+        raise refused(path, "nested too deeply") from None
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_plain(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    schema: dict[str, Any] = {}
+    for name, value in node.items():
+        if name in _BY_NAME and isinstance(value, dict):
+            schema[name] = {key: _plain(inner) for key, inner in value.items()}
+        elif name == "type":
+            schema[name] = (
+                [_word(one) for one in value] if isinstance(value, list) else _word(value)
+            )
+        else:
+            schema[name] = value if name in _DATA else _plain(value)
+    return schema
+
+
+def _word(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_word(one) for one in found]
+    return found.lower() if isinstance(found, str) and found in _GOOGLES else found
 
 
 def _converted(node: Any, path: str) -> dict[str, Any]:
