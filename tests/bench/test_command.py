@@ -147,6 +147,7 @@ def test_everything_but_the_soak_runs_by_default():
         "latency",
         "open-streams",
         "count-tokens",
+        "responses",
         "money",
         "ledger",
     )

@@ -89,3 +89,12 @@ def test_the_mark_is_in_token_frames_only(dialect):
     assert payloads.token_frame(dialect).count(mark) == 1
     assert mark not in around
     assert payloads.END_MARKS[dialect] in payloads.closing_frames(dialect, usage=False)
+
+
+def test_a_request_for_a_response_says_the_messages_of_the_chat_request():
+    chat = json.loads(payloads.request_body(Dialect.OPENAI, "m", Size.SMALL))
+    response = json.loads(payloads.response_body("m", store=True))
+
+    assert response["input"] == chat["messages"]
+    assert response["max_output_tokens"] == chat["max_tokens"]
+    assert response["store"] is True

@@ -23,6 +23,7 @@ from meterway.bench.ledger import ledger
 from meterway.bench.measure import SCENARIOS, measure
 from meterway.bench.money import money
 from meterway.bench.report import as_json, render
+from meterway.bench.responses import responses
 from meterway.bench.sections import HELD, STREAM, WHOLE, cold_start, latency, open_streams, soak
 from meterway.bench.sections import worker_bytes as resident
 from meterway.bench.stage import Stage, set_up
@@ -36,6 +37,7 @@ _AFTER: dict[str, Section] = {
     "open-streams": open_streams,
     "count-tokens": counting,
     "soak": soak,
+    "responses": responses,
     "money": money,
     "ledger": ledger,
 }

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from meterway.bench import processes
-from meterway.bench.client import Bounds, once, run_load
+from meterway.bench.client import Address, Ask, Bounds, once, run_load
 from meterway.bench.stage import Stage
 from meterway.bench.types import BenchOptions, Dialect, Load, Result, Scenario, Size, Subject, Turn
 from meterway.bench.upstream import PACES
@@ -66,6 +66,15 @@ async def _at_once() -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who is asked what, and whose processor time it takes."""
+
+    address: Address
+    question: Ask
+    clock: Clock
+
+
 async def turn(
     stage: Stage,
     scenario: Scenario,
@@ -73,30 +82,41 @@ async def turn(
     seconds: float,
     settled: Callable[[], Awaitable[None]] = _at_once,
 ) -> Turn:
+    """Let a subject take its turn in a scenario, as `turn_at` does."""
+    address, question = stage.address(subject, scenario), stage.question(subject, scenario)
+    clock = clock_of(stage, scenario, subject)
+    return await turn_at(stage, Target(address, question, clock), seconds, settled)
+
+
+async def turn_at(
+    stage: Stage,
+    target: Target,
+    seconds: float,
+    settled: Callable[[], Awaitable[None]] = _at_once,
+) -> Turn:
     """Check one reply, warm the connections up, and measure.
 
     The clock is read when `settled` returns: no work of the load before is left then.
     """
-    address, question = stage.address(subject, scenario), stage.question(subject, scenario)
+    address, question = target.address, target.question
     check = await once(address, question)
     if check.errors:
         return Turn(check, 0.0)
-    if not scenario.stream:
+    if not question.tokens:
         await run_load(address, [question], Bounds(CONNECTIONS, 1_000, seconds=0.2, deadline=5.0))
-    clock = clock_of(stage, scenario, subject)
     await settled()
-    cpu, aside = clock.read()
-    load = await _load(stage, scenario, subject, seconds)
+    cpu, aside = target.clock.read()
+    load = await _load(stage, target, seconds)
     await settled()
-    cpu_after, aside_after = clock.read()
+    cpu_after, aside_after = target.clock.read()
     return Turn(
         load, cpu_after - cpu, {name: aside_after[name] - spent for name, spent in aside.items()}
     )
 
 
-async def _load(stage: Stage, scenario: Scenario, subject: Subject, seconds: float) -> Load:
-    address, question = stage.address(subject, scenario), stage.question(subject, scenario)
-    if scenario.stream:
+async def _load(stage: Stage, target: Target, seconds: float) -> Load:
+    address, question = target.address, target.question
+    if question.tokens:
         pace = PACES[b"paced"]
         streams = CONNECTIONS * max(1, round(seconds / (pace.chunks * pace.interval)))
         return await run_load(

@@ -69,6 +69,12 @@ def request_body(dialect: Dialect, model: str, size: Size, *, stream: bool = Fal
     return encode(head | rest)
 
 
+def response_body(model: str, *, store: bool) -> bytes:
+    """Return a request of the Responses API whose items are a short question's messages."""
+    items = _question(Dialect.OPENAI)["messages"]
+    return encode({"model": model, "max_output_tokens": 256, "input": items, "store": store})
+
+
 def count_body(model: str, last: str) -> bytes:
     """Return a 100 KB body for `count_tokens`: the agent's history and a `last` message."""
     history = _history(Dialect.ANTHROPIC)
