@@ -42,15 +42,15 @@ _NO_PARENT: _Parent = (None, None)
 _NULL = msgspec.Raw(b"null")
 
 
-class BackgroundNotServedError(InvalidRequestError):
-    """The request asks to be answered in the background."""
+class BackgroundNotStoredError(InvalidRequestError):
+    """The request asks to be answered in the background, and for nothing to be kept."""
 
-    code = "background_not_served"
+    code = "background_not_stored"
 
     def __init__(self) -> None:
         super().__init__(
-            "Responses in the background are not served yet; leave `background` out and read the "
-            "answer as a stream.",
+            "A response in the background is kept until it is fetched; leave `store` out, or "
+            "`background`.",
             param="background",
         )
 
@@ -70,12 +70,13 @@ class Turns:
         parent, now = _parent(body, caller), self._shelf.clock.now()
         frame = frame_of(body, responses.new_id(), int(now))
         stores = caller.keeps and not _says(frame.echo["store"], False)
+        state = {name: body[name] for name in _OURS if name in body}
         asked, new = _without_state(body), list[msgspec.Raw]()
         if stores or parent != _NO_PARENT:
             new = _named(input_items(body))
             history = await self._before(caller.user_id, parent)
             asked = with_items(asked, [*history, *_resolved(new, history)])
-        return Turn(self, frame, asked, caller, parent, new, now, stores=stores)
+        return Turn(self, frame, asked, caller, parent, new, now, state, stores=stores)
 
     async def _before(self, user_id: int, parent: _Parent) -> list[msgspec.Raw]:
         if parent == _NO_PARENT:
@@ -114,7 +115,8 @@ class Turns:
 class Turn:
     """One response that is being made; the `Keep` of its delivery.
 
-    `body` is the request as it goes on its way: with its history, and without what is ours.
+    `body` is the request as it goes on its way: with its history, and without what is ours, which
+    is `state`. With `background` it is to be answered at once, and made later.
     """
 
     __slots__ = (
@@ -122,11 +124,13 @@ class Turn:
         "_new",
         "_now",
         "_turns",
+        "background",
         "body",
         "caller",
         "conversation",
         "frame",
         "previous",
+        "state",
         "stores",
     )
 
@@ -139,10 +143,13 @@ class Turn:
         parent: _Parent,
         new: Sequence[msgspec.Raw],
         now: float,
+        state: RawObject,
         *,
         stores: bool,
     ) -> None:
         self.frame = frame
+        self.state = state
+        self.background = _wants_background(state)
         self.body = body
         self.caller = caller
         self.previous, self.conversation = parent
@@ -168,6 +175,13 @@ class Turn:
         assert frame.final is not None, "the response is whole"
         if not self.stores:
             return None
+        return self.row(retention, frame.status or "completed", frame.final, frame.output or b"[]")
+
+    def row(
+        self, retention: Retention, status: str, body: bytes, output: bytes = b"[]"
+    ) -> StoredResponse:
+        """Return the response as it is kept while it has a status."""
+        frame = self.frame
         return StoredResponse(
             id=frame.id,
             user_id=self.caller.user_id,
@@ -175,18 +189,23 @@ class Turn:
             created_at=self._now,
             previous_id=self.previous,
             conversation_id=self.conversation,
-            status=frame.status or "completed",
+            status=status,
+            background=self.background,
             model=json.decode_as(self.body["model"], str, "model"),
             input=json.encode(list(self._new)),
-            body=frame.final,
-            output=frame.output or b"[]",
+            body=body,
+            output=output,
             expires_at=retention.end(self._now),
         )
 
     def appended(self) -> list[Item]:
         """Return what its conversation gains."""
-        said = output_items(self.frame.output or b"[]")
-        return [kept_items.made(item) for item in (*self._new, *said)]
+        return gained(self._new, self.frame.output or b"[]")
+
+
+def gained(new: Sequence[msgspec.Raw], output: bytes) -> list[Item]:
+    """Return what a conversation gains by a turn: what was new of it, and what was said."""
+    return [kept_items.made(item) for item in (*new, *output_items(output))]
 
 
 def _parent(body: RawObject, caller: Principal) -> _Parent:
@@ -197,11 +216,17 @@ def _parent(body: RawObject, caller: Principal) -> _Parent:
         raise InvalidRequestError(
             "Send `previous_response_id` or `conversation`, not both.", param="previous_response_id"
         )
-    if _says(body.get("background", _NULL), True):
-        raise BackgroundNotServedError
-    if not caller.keeps and (previous or conversation):
-        raise ZeroRetentionError("previous_response_id" if previous else "conversation")
+    background = _wants_background(body)
+    if not caller.keeps and (previous or conversation or background):
+        named = "previous_response_id" if previous else "conversation"
+        raise ZeroRetentionError("background" if background else named)
+    if background and _says(body.get("store", _NULL), False):
+        raise BackgroundNotStoredError
     return previous, conversation
+
+
+def _wants_background(fields: RawObject) -> bool:
+    return bool(optional(fields, "background", bool))
 
 
 def _named(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
