@@ -114,6 +114,26 @@ async def test_who_lost_a_job_cannot_end_it(engine):
     assert (found.state, found.claimed_by, found.attempts) == (State.RUNNING, "alive", 2)
 
 
+@pytest.mark.parametrize("counts", [True, False])
+async def test_a_later_run_forgets_what_an_earlier_told_and_numbers_on(engine, counts):
+    id_ = await queue(engine, 1)
+    async with transaction(engine) as tx:
+        await jobs.append(tx, id_, Batch(1, b"queued"))
+    first = await claim(engine)
+    assert first is not None
+    async with transaction(engine) as tx:
+        await jobs.append(tx, id_, Batch(7, b"told"))
+        await jobs.put_back(tx, first, counts=counts)
+
+    again = await claim(engine)
+
+    assert again is not None
+    async with reading(engine) as connection:
+        assert await jobs.events(connection, id_, -1) == [Batch(1, b"queued")]
+    assert (first.next_event, again.next_event) == (2, 8)
+    assert again.attempts == 1 + counts
+
+
 async def test_events_of_a_response_that_is_gone_are_told_to_nobody(engine):
     with pytest.raises(JobLostError):
         async with transaction(engine) as tx:

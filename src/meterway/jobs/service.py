@@ -65,10 +65,8 @@ async def claim(tx: AsyncConnection, claimer: str) -> Job | None:
     if row is None:
         return None
     job = _job(row)
-    first = job.next_event
-    if job.attempts:
-        first = max(first, await store.last_event(tx, job.response_id) + 1)
-        await store.forget_events(tx, job.response_id, job.next_event - 1)
+    first = max(job.next_event, await next_event(tx, job.response_id))
+    await store.forget_events(tx, job.response_id, job.next_event - 1)
     changes: dict[str, Any] = {
         "state": State.RUNNING,
         "claimed_by": claimer,
