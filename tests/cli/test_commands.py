@@ -326,8 +326,8 @@ def test_upgrade_is_done_once(new_shell):
     first, second = new_shell.json("db", "upgrade"), new_shell.json("db", "upgrade")
 
     assert (first, second) == (
-        {"version": "0005", "changed": True},
-        {"version": "0005", "changed": False},
+        {"version": "0006", "changed": True},
+        {"version": "0006", "changed": False},
     )
 
 

@@ -45,11 +45,6 @@ OPENAI_OPT_OUTS = [
         "Did not match any variants|invalid for expected schema",
         "a compacted conversation begins with what users said, for which the SDK has no type",
     ),
-    OptOut(
-        r"^test_responses\..*test_method_create_with_all_params",
-        400,
-        "background responses are not served yet",
-    ),
     OptOut(rf"^test_models\..*{_FORMS}delete", 405, "models of the catalogue are not the caller's"),
 ]
 OPENAI_FILES = [

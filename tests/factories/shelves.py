@@ -11,6 +11,10 @@ from meterway.auth.service import Authenticator
 from meterway.db.engine import transaction
 from meterway.edge.http import InFlight
 from meterway.edge.openai import chat, conversations, stored
+from meterway.edge.openai.responses import create
+from meterway.edge.openai.responses import stored as responses
+from meterway.edge.openai.responses.background import Acceptance
+from meterway.edge.openai.responses.turns import Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform import completions
 from meterway.edge.platform.envelope import Door
@@ -56,6 +60,20 @@ class Kept:
         client = await self.server.connect()
         return await client.ask(f"{head}connection: close\r\n\r\n".encode() + content)
 
+    async def events(self, request: str, body: Any = None) -> list[Any]:
+        """Ask as Ann for a stream; return its events."""
+        client = await self.server.connect()
+        content = b"" if body is None else msgspec.json.encode(body)
+        head = f"{request} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n"
+        head += f"authorization: Bearer {self.ann}\r\nconnection: close\r\n\r\n"
+        await client.send(head.encode() + content)
+        answer = await client.answer()
+        assert answer.status == 200, answer.headers
+        said = _unchunked(await client.closed())
+        blocks = said.split(b"\n\n")
+        assert blocks.pop() == b""
+        return [msgspec.json.decode(block.split(b"data: ", 1)[1]) for block in blocks]
+
     async def told(self, request: str, body: Any = None, key: str = "ann") -> Any:
         """Ask for something that must be there; return its JSON."""
         answer = await self.ask(request, body, key)
@@ -65,7 +83,7 @@ class Kept:
 
 @asynccontextmanager
 async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> AsyncIterator[Kept]:
-    """Serve what is kept; with a `relay` the chat route too."""
+    """Serve what is kept; with a `relay` chat and responses too."""
     clock = FakeClock()
     auth = Authenticator(engine, PEPPER, clock)
     door = Door(authenticator=auth, in_flight=InFlight(LIMIT), pace=FakePace())
@@ -93,6 +111,7 @@ async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> Asyn
             body_limit=LIMIT,
         )
         routes.append(Route("POST", chat.PATH, chat.endpoint(desk, shelf=shelf)))
+        routes += _responses(desk, shelf)
     async with serving(Server(routes, CallIds(0))) as server:
         kept = Kept(engine, clock, door.in_flight, routes, server)
         ann, bob = await new_user(engine, postpaid=True), await new_user(engine)
@@ -105,7 +124,23 @@ async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> Asyn
     await auth.close()
 
 
+def _responses(desk: Desk, shelf: Shelf) -> list[Route]:
+    make = create.CreateResponse(desk, Turns(shelf), Acceptance(desk, shelf))
+    return [Route("POST", create.PATH, make), *responses.routes(shelf)]
+
+
 async def _key(engine, user_id: int, **facts: Any) -> str:
     async with transaction(engine) as tx:
         new = NewKey(user_id=user_id, **facts)
         return (await keys.create(tx, PEPPER, new, known=(), now=0))[1]
+
+
+def _unchunked(body: bytes) -> bytes:
+    """Return what a chunked body says."""
+    said, rest = b"", body
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            return said
+        said, rest = said + rest[:length], rest[length + 2 :]

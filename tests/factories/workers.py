@@ -29,7 +29,7 @@ from meterway.settings import load
 from tests.factories.users import new_user
 from tests.fakes.http_server import DEADLINE, serving
 
-MODEL, OTHER = "sandbox/echo", "sandbox/no-usage"
+MODEL, OTHER, SLOW = "sandbox/echo", "sandbox/no-usage", "sandbox/slow"
 USD = 1_000_000_000
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -37,8 +37,9 @@ _LAST_CHUNK = b"\r\n0\r\n\r\n"
 class Worker:
     """A worker on a real port, one user with a key, and the settler."""
 
-    def __init__(self, engine, server, settler, user, secrets) -> None:
+    def __init__(self, engine, server, settler, *, user, secrets, home) -> None:
         self.engine, self.user = engine, user
+        self.settings, self.place = home
         self.pepper, self.token = secrets
         self._server = server
         self._settler = settler
@@ -102,10 +103,10 @@ class Worker:
 
 
 async def _priced(engine):
-    """Price two models, and halve them on one service."""
+    """Price three models, and halve them on one service."""
     async with transaction(engine) as tx:
         catalog, now = Catalog(), SystemClock().now()
-        for model in (MODEL, OTHER):
+        for model in (MODEL, OTHER, SLOW):
             tariff = Tariff(rates=Rates(input=1 * USD, output=2 * USD))
             new = NewPrice(model=model, tariff=tariff, source="test")
             await prices.set_price(tx, new, catalog, listed={model}, now=now)
@@ -135,6 +136,7 @@ async def open_worker(engine, folder: Path, **flags):
         count_keys=keys.count_use,
     )
     async with serving(gateway.app) as server:
-        yield Worker(engine, server, settler, user, (secrets.pepper, token))
+        known, home = (secrets.pepper, token), (settings, place)
+        yield Worker(engine, server, settler, user=user, secrets=known, home=home)
     await gateway.close()
     settler.close()

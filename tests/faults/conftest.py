@@ -8,6 +8,7 @@
 - a thousand calls on a balance for k: `test_admission`
 - backup, restore, and the release before: `test_backups`; refused archives: `cli/test_backup`
 - full disks and a locked database: `test_starving`
+- a background response whose process, or everything, is killed: `test_background`
 - every cancel point of a stream, in both dialects: `test_cancelling`
 - minutes of selling: `test_soak`
 

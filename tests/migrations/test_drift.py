@@ -19,6 +19,7 @@ from meterway.db.engine import open_engine, reading, transaction
 from meterway.db.errors import SchemaError
 from meterway.db.metadata import metadata
 from meterway.idempotency import tables as _idempotency  # noqa: F401 - declares tables
+from meterway.jobs import tables as _jobs  # noqa: F401 - declares tables
 from meterway.keys import service as keys
 from meterway.keys import tables as _keys  # noqa: F401 - declares tables
 from meterway.ledger.books import tables as _books  # noqa: F401 - declares tables

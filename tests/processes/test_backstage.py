@@ -29,10 +29,16 @@ class NoChores:
         return ()
 
 
+class NoJobs:
+    async def turn(self):
+        return 0
+
+
 async def _pause_after(posted, *, is_behind=False):
     settler: Any = Settler(posted, is_behind=is_behind)
     chores: Any = NoChores()
-    return await Backstage(FakeClock(0.0), settler, chores).turn()
+    background: Any = NoJobs()
+    return await Backstage(FakeClock(0.0), settler, chores, background).turn()
 
 
 @pytest.mark.parametrize("posted", [0, 1, 199, 200, 2000])

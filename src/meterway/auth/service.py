@@ -10,13 +10,14 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.accounts import service as accounts
+from meterway.accounts.types import User
 from meterway.auth.errors import DisabledKeyError, ExpiredKeyError, InvalidKeyError
 from meterway.auth.types import Principal
 from meterway.catalog.types import Model
 from meterway.db.engine import reading
 from meterway.keys import service as keys
 from meterway.keys.permissions import CAPABILITIES
-from meterway.keys.types import masked
+from meterway.keys.types import Key, masked
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
 from meterway.kit.tasks import Tasks
@@ -77,7 +78,7 @@ class Authenticator:
         if found is None:
             return None
         self._known.move_to_end(digest)
-        return self._admitted(found)
+        return _admitted(found, self._clock.now())
 
     async def principal(self, token: str) -> Principal:
         """Return the principal, asking the database where memory does not know.
@@ -96,7 +97,7 @@ class Authenticator:
             raise UnavailableError(answer.message, retry_after=answer.retry_after) from answer
         if answer is None:
             raise InvalidKeyError(f"Incorrect API key provided: {masked(token)}.")
-        return self._admitted(answer)
+        return _admitted(answer, self._clock.now())
 
     def forget(self) -> None:
         """Drop everything remembered, and what is being asked at the moment."""
@@ -108,14 +109,6 @@ class Authenticator:
     async def close(self) -> None:
         """Wait for the questions under way; before the engine is disposed of."""
         await self._tasks.drain()
-
-    def _admitted(self, found: _Known) -> Principal:
-        principal = found.principal
-        if found.disabled is not None:
-            raise DisabledKeyError(f"{found.disabled}: {principal.key_name}.")
-        if principal.expires_at is not None and principal.expires_at <= self._clock.now():
-            raise ExpiredKeyError(f"This API key has expired: {principal.key_name}.")
-        return principal
 
     def _is_absent(self, digest: bytes) -> bool:
         until = self._absent.get(digest)
@@ -151,28 +144,7 @@ class Authenticator:
         async with reading(self._engine) as connection:
             key = await keys.find(connection, self._pepper, token)
             user = None if key is None else await accounts.by_id(connection, key.user_id)
-        if key is None or user is None:
-            return None
-        principal = Principal(
-            key_id=key.id,
-            user_id=user.id,
-            key_name=key.shown,
-            permissions=key.permissions,
-            expires_at=key.expires_at,
-            is_admin=key.is_admin,
-            of_admin=user.is_admin,
-            postpaid=user.postpaid,
-            default_model=key.default_model,
-            capped=key.max_fee > 0,
-            tier=user.tier,
-            tier_expires_at=user.tier_expires_at,
-            keeps=not (user.zero_retention or key.zero_retention),
-        )
-        if key.deleted_at is not None:
-            return _Known(principal, "This API key was deleted")
-        if key.disabled:
-            return _Known(principal, "This API key was disabled")
-        return _Known(principal, "The user of this API key was disabled" if user.disabled else None)
+        return None if key is None or user is None else _known(key, user)
 
     def _remember(self, digest: bytes, answer: _Known | None) -> None:
         if answer is None:
@@ -185,6 +157,50 @@ class Authenticator:
         self._known[digest] = answer
         while len(self._known) > self._size:
             self._known.popitem(last=False)
+
+
+async def principal_of(connection: AsyncConnection, key_id: int, now: float) -> Principal:
+    """Return whom a key belongs to, by its number; `now` in seconds since the epoch.
+
+    Raises `InvalidKeyError`, `DisabledKeyError` and `ExpiredKeyError`.
+    """
+    key = await keys.by_id(connection, key_id)
+    user = None if key is None else await accounts.by_id(connection, key.user_id)
+    if key is None or user is None:
+        raise InvalidKeyError("The API key this was asked with is not there any more.")
+    return _admitted(_known(key, user), now)
+
+
+def _known(key: Key, user: User) -> _Known:
+    principal = Principal(
+        key_id=key.id,
+        user_id=user.id,
+        key_name=key.shown,
+        permissions=key.permissions,
+        expires_at=key.expires_at,
+        is_admin=key.is_admin,
+        of_admin=user.is_admin,
+        postpaid=user.postpaid,
+        default_model=key.default_model,
+        capped=key.max_fee > 0,
+        tier=user.tier,
+        tier_expires_at=user.tier_expires_at,
+        keeps=not (user.zero_retention or key.zero_retention),
+    )
+    if key.deleted_at is not None:
+        return _Known(principal, "This API key was deleted")
+    if key.disabled:
+        return _Known(principal, "This API key was disabled")
+    return _Known(principal, "The user of this API key was disabled" if user.disabled else None)
+
+
+def _admitted(found: _Known, now: float) -> Principal:
+    principal = found.principal
+    if found.disabled is not None:
+        raise DisabledKeyError(f"{found.disabled}: {principal.key_name}.")
+    if principal.expires_at is not None and principal.expires_at <= now:
+        raise ExpiredKeyError(f"This API key has expired: {principal.key_name}.")
+    return principal
 
 
 def _digest(token: str) -> bytes:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from meterway.db.engine import reading, transaction
 from meterway.db.errors import SchemaError
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest migration, named here so that no start has to import Alembic to compare."""
 
 _SCRIPTS = "meterway:migrations"

@@ -118,7 +118,7 @@ def _body(
             assert_never(family)
 
 
-def _shown(error: MeterwayError) -> str:
+def shown(error: MeterwayError) -> str:
     """Return the sentence for the caller, who learns no upstream's address."""
     return error.shown if isinstance(error, TransportError) else error.message
 
@@ -130,14 +130,14 @@ def _openai(error: MeterwayError, status: int) -> dict[str, Any]:
         fallback = "server_error" if status >= _INTERNAL else "invalid_request_error"
         kind = _OPENAI_TYPES.get(status, fallback)
         code = error.code
-    message = _shown(error)
+    message = shown(error)
     return {"error": {"message": message, "type": kind, "param": error.param, "code": code}}
 
 
 def _anthropic(error: MeterwayError, status: int, request_id: str) -> dict[str, Any]:
     fallback = "api_error" if status >= _INTERNAL else "invalid_request_error"
     kind = _ANTHROPIC_TYPES.get(status, fallback)
-    message = _shown(error)
+    message = shown(error)
     if error.code == "model_not_found" and isinstance(model := getattr(error, "model", None), str):
         message = f"model: {model}"
     told: dict[str, Any] = {"type": kind, "message": message}
@@ -153,14 +153,14 @@ def _anthropic(error: MeterwayError, status: int, request_id: str) -> dict[str, 
 def _google(error: MeterwayError, status: int) -> dict[str, Any]:
     fallback = "INTERNAL" if status >= _INTERNAL else "INVALID_ARGUMENT"
     kind = _GOOGLE_STATUSES.get(status, fallback)
-    return {"error": {"code": status, "message": _shown(error), "status": kind}}
+    return {"error": {"code": status, "message": shown(error), "status": kind}}
 
 
 def _platform(error: MeterwayError) -> dict[str, Any]:
     kind = error.code if error.code.endswith("_error") else f"{error.code}_error"
     return {
         "statusCode": error.status,
-        "message": _shown(error),
+        "message": shown(error),
         "errorType": kind,
         "data": None,
     }

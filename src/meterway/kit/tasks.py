@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import structlog
 
+from meterway.kit.errors import MeterwayError
+
 _log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Tasks:
@@ -21,6 +24,17 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def unbroken(self, work: Coroutine[Any, Any, T], *, name: str) -> T:
+        """Do `work`, to its end even where who waits for it is cancelled meanwhile.
+
+        The connection to the database is not cut in the middle of an answer so. Raises what
+        `work` raises.
+        """
+        value, error = await asyncio.shield(self.spawn(_outcome(work), name=name))
+        if error is not None:
+            raise error
+        return cast("T", value)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
@@ -37,3 +51,11 @@ class Tasks:
         for task in self._running:
             task.cancel()
         await self.drain()
+
+
+async def _outcome(work: Coroutine[Any, Any, T]) -> tuple[T | None, MeterwayError | None]:
+    """Return what is raised on purpose, which is no failure of a task."""
+    try:
+        return await work, None
+    except MeterwayError as error:
+        return None, error

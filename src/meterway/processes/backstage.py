@@ -5,6 +5,8 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
@@ -18,9 +20,14 @@ from meterway.kit.errors import UnavailableError
 from meterway.kit.money import dollars
 from meterway.ledger.journal import service as journals
 from meterway.ledger.settler import Settler
+from meterway.processes.background import Background
 from meterway.processes.child import settle_memory
 from meterway.processes.chores import Chores
+from meterway.processes.workplace import Workplace
 from meterway.settings import Settings
+
+if TYPE_CHECKING:  # it is all that carries calls
+    from meterway.processes.crew import Crew
 
 _log = structlog.get_logger()
 _PAUSE = 0.2  # seconds between two turns: each costs a millisecond, however few calls it posts
@@ -30,14 +37,14 @@ _SHORTEST = 0.01
 _FAILING = 1.0
 
 
-def run_backstage(settings: Settings) -> None:
+def run_backstage(settings: Settings, place: Workplace) -> None:
     """Post until SIGTERM came and the journals of workers that ended are posted."""
     metrics.name_process("backstage")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, place))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, place: Workplace) -> None:
     stopping, parent = asyncio.Event(), os.getppid()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     engine, clock = open_engine(settings.database), SystemClock()
@@ -47,14 +54,17 @@ async def _serve(settings: Settings) -> None:
         daily_free=dollars(settings.daily_free),
         keep_days=settings.usage_retention_days,
     )
-    backstage = Backstage(clock, await _settler(settings, engine, clock), chores)
+    background = Background(engine, clock, partial(_open_crew, settings, engine, clock, place))
+    settler = await _settler(settings, engine, clock)
+    backstage = Backstage(clock, settler, chores, background)
     settle_memory()
     try:
         while not stopping.is_set() and os.getppid() == parent:
             pause = await backstage.turn()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause)
-        await backstage.finish(settings.shutdown_grace)
+        await background.close(settings.shutdown_grace / 2)
+        await backstage.finish(settings.shutdown_grace / 2)
     finally:
         backstage.close()
         await engine.dispose()
@@ -65,16 +75,29 @@ async def _settler(settings: Settings, engine: AsyncEngine, clock: Clock) -> Set
     return Settler(engine, settings.journals, place, clock=clock, count_keys=keys.count_use)
 
 
+async def _open_crew(
+    settings: Settings, engine: AsyncEngine, clock: Clock, place: Workplace
+) -> "Crew":
+    from meterway.processes.crew import Crew  # noqa: PLC0415 - all that carries calls
+
+    crew = Crew(settings, engine, clock, place)
+    await crew.start()
+    return crew
+
+
 class Backstage:
-    """What is done over and over: a turn of the settler, and the chores that are due.
+    """What is done over and over: a turn of the settler, the chores that are due, and jobs.
 
     What fails is told once, until it works again.
     """
 
-    def __init__(self, clock: Clock, settler: Settler, chores: Chores) -> None:
+    def __init__(
+        self, clock: Clock, settler: Settler, chores: Chores, background: Background
+    ) -> None:
         self._clock = clock
         self._settler = settler
         self._chores = chores
+        self._background = background
         self._failing = False
 
     async def turn(self) -> float:
@@ -82,6 +105,7 @@ class Backstage:
         posted = await self._told(self._post)
         for work in self._chores.due():
             await self._told(work)
+        await self._told(self._background.turn)
         if posted is None:
             return _FAILING
         if self._settler.is_behind:

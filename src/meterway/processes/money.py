@@ -140,6 +140,11 @@ class Money:
         purse = self._purse or await self._registered()
         return await purse.borrow(budgets, amount)
 
+    @property
+    def registered(self) -> bool:
+        """Whether the database knows the journal, and calls can be recorded."""
+        return self._purse is not None
+
     async def answer_recalls(self) -> None:
         """Return what is idle of budgets that other machines wait for."""
         if self._purse is not None:

@@ -22,9 +22,8 @@ def roles_of(settings: Settings, place: Workplace, listening: socket.socket) -> 
         Role(name=f"{_WORKER}-{index}", work=partial(_work, settings, place, listening, index))
         for index in range(settings.workers)
     ]
-    if settings.billing:
-        post = partial(_post, settings, listening)
-        roles.append(Role(name="backstage", work=post, essential=False, last=True))
+    post = partial(_post, settings, place, listening)
+    roles.append(Role(name="backstage", work=post, essential=False, last=True))
     count = partial(_count, settings, place, listening)
     return [*roles, Role(name="counter", work=count, essential=False, last=True)]
 
@@ -50,12 +49,12 @@ def _work(settings: Settings, place: Workplace, listening: socket.socket, index:
     run_worker(name, ready, listening, limits_of(settings), settings.shutdown_grace)
 
 
-def _post(settings: Settings, listening: socket.socket) -> None:
+def _post(settings: Settings, place: Workplace, listening: socket.socket) -> None:
     from meterway.processes.backstage import run_backstage  # noqa: PLC0415 - workers lack it
 
     _log_as(settings, "backstage")
     listening.close()
-    run_backstage(settings)
+    run_backstage(settings, place)
 
 
 def _count(settings: Settings, place: Workplace, listening: socket.socket) -> None:

@@ -20,6 +20,7 @@ from meterway.edge.openai.responses import compact
 from meterway.edge.openai.responses import counting as response_counting
 from meterway.edge.openai.responses import create as response_making
 from meterway.edge.openai.responses import stored as stored_responses
+from meterway.edge.openai.responses.background import Acceptance
 from meterway.edge.openai.responses.socket import ResponsesSocket, Sockets
 from meterway.edge.openai.responses.turns import Turns
 from meterway.edge.openai.shelf import Shelf
@@ -107,8 +108,9 @@ def _responses(
 ) -> Sequence[Route]:
     """Return the routes that make responses; one of them is a forwarding service's."""
     turns, codex = Turns(shelf), forwarding.CODEX
-    make = response_making.CreateResponse(desk, turns)
-    forwarded = response_making.CreateResponse(desk, turns, codex)
+    accept = Acceptance(desk, shelf)
+    make = response_making.CreateResponse(desk, turns, accept)
+    forwarded = response_making.CreateResponse(desk, turns, accept, codex)
     count = response_counting.CountInput(desk, turns, counting)
     path = response_making.PATH
     return [
@@ -137,7 +139,7 @@ def kept(once: Idempotence, shelf: Shelf) -> Sequence[Route]:
         for route in (
             *conversations.routes(shelf),
             *stored.routes(shelf),
-            *stored_responses.routes(shelf),
+            *stored_responses.routes(shelf, once.desk.keep_alive_seconds),
         )
     ]
 

@@ -1,6 +1,6 @@
 """Where a call's account is opened before the upstream works and closed after, exactly once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -24,21 +24,23 @@ class Hold:
     the first settlement counts.
     """
 
-    __slots__ = ("_clock", "_listeners", "_started", "_tab", "admission", "record")
+    __slots__ = ("_clock", "_listeners", "_started", "_tab", "_waived", "admission", "record")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a call's account knows
         self,
         record: CallRecord,
         clock: Clock,
         listeners: Sequence[Listener],
         admission: Admission,
         tab: Tab | None = None,
+        waived: Container[int] = (),
     ) -> None:
         self.record = record
         self.admission = admission
         self._clock = clock
         self._listeners = listeners
         self._tab = tab
+        self._waived = waived
         self._started = clock.monotonic()
 
     def __enter__(self) -> Self:
@@ -76,7 +78,7 @@ class Hold:
         if record.outcome is not None:
             return
         record.error, record.seconds = error, self.elapsed()
-        due = conclude(record, outcome, cut=cut)
+        due = conclude(record, outcome, cut=cut) and record.call_id not in self._waived
         if self._tab is not None:
             self._tab.close(record, due=due)
         admission = self.admission
@@ -100,6 +102,11 @@ class Till:
         self._clock = clock
         self._listeners = tuple(listeners)
         self._billing = billing
+        self._waived: set[int] = set()
+
+    def waive(self, call_id: int) -> None:
+        """Charge nobody for what this run of a call came to: it will run again."""
+        self._waived.add(call_id)
 
     async def hold(self, call: Call, caller: Principal, admission: Admission) -> Hold:
         """Open the account of `call`, billed to `caller`; its end ends `admission`.
@@ -127,4 +134,4 @@ class Till:
             except BaseException:
                 admission.release()
                 raise
-        return Hold(record, self._clock, self._listeners, admission, tab)
+        return Hold(record, self._clock, self._listeners, admission, tab, self._waived)

@@ -241,6 +241,9 @@ class Settings(BaseSettings):
         description="Days that responses and chat completions made with `store` are kept; "
         "0: for ever.",
     )
+    background_jobs: int = Field(
+        8, ge=1, le=1024, description="Responses made in the background at once, on one machine."
+    )
     journal_sync: Literal["relaxed", "always"] = Field(
         "relaxed",
         description="always: a reply's last byte waits until its charge is on the disk.",

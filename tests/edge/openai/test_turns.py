@@ -8,7 +8,7 @@ import pytest
 from meterway.auth.types import Principal
 from meterway.db.engine import reading
 from meterway.edge.http import InFlight
-from meterway.edge.openai.responses.turns import BackgroundNotServedError, Turns
+from meterway.edge.openai.responses.turns import BackgroundNotStoredError, Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
 from meterway.kit.json import decode_top
@@ -205,6 +205,18 @@ async def test_with_both_a_turn_goes_on_from_the_response_and_is_appended(desk):
     assert [role for _, role, _ in asked(later)] == ["user", "assistant", None]
 
 
-async def test_the_background_is_refused_by_name(desk):
-    with pytest.raises(BackgroundNotServedError):
-        await desk.begin(background=True)
+async def test_the_background_is_refused_where_nothing_is_kept(desk):
+    with pytest.raises(BackgroundNotStoredError):
+        await desk.begin(background=True, store=False)
+    with pytest.raises(ZeroRetentionError) as refused:
+        await desk.begin(msgspec.structs.replace(desk.ann, keeps=False), background=True)
+    assert refused.value.param == "background"
+
+
+async def test_a_turn_in_the_background_keeps_what_is_ours_apart(desk):
+    turn = await desk.begin(background=True)
+
+    assert turn.background
+    assert "background" not in turn.body
+    assert bytes(turn.state["background"]) == b"true"
+    assert not (await desk.begin(background=None)).background

@@ -4,9 +4,8 @@ A success is `{"statusCode": 200, "message": …, "data": …}`; errors are rend
 with `errorType` besides. The HTTP status equals `statusCode`.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,7 +24,7 @@ from meterway.edge.http import (
 )
 from meterway.edge.platform.forms import Fields, read_fields
 from meterway.kit import json
-from meterway.kit.errors import ForbiddenError, MeterwayError
+from meterway.kit.errors import ForbiddenError
 from meterway.kit.tasks import Tasks
 from meterway.limits.types import Kind
 
@@ -60,25 +59,13 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work`, to its end even where the request is cancelled meanwhile.
 
-        The connection to the database is not cut in the middle of an answer so. Raises what
-        `work` raises.
+        Raises what `work` raises.
         """
-        value, error = await asyncio.shield(self.tasks.spawn(_outcome(work), name="platform.work"))
-        if error is not None:
-            raise error
-        return cast("T", value)
+        return await self.tasks.unbroken(work, name="platform.work")
 
     async def close(self) -> None:
         """Wait for the work under way; before the engine is disposed of."""
         await self.tasks.drain()
-
-
-async def _outcome(work: Coroutine[Any, Any, T]) -> tuple[T | None, MeterwayError | None]:
-    """Return what is raised on purpose, which is no failure of a task."""
-    try:
-        return await work, None
-    except MeterwayError as error:
-        return None, error
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

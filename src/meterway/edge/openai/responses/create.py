@@ -6,12 +6,12 @@ Follows https://platform.openai.com/docs/api-reference/responses/create
 from meterway.auth.types import Principal
 from meterway.edge.credentials import caller_of
 from meterway.edge.http import Receive, Scope, Send, read_body, request_of
+from meterway.edge.openai.responses.background import Acceptance, failure_of
 from meterway.edge.openai.responses.turns import Turn, Turns
 from meterway.edge.serving import STREAM_HEADERS, Client, Desk, serve
 from meterway.kit.errors import MeterwayError
 from meterway.kit.json import decode_top, raw
 from meterway.protocols.chat.call import Call
-from meterway.protocols.chat.neutral import Failed
 from meterway.protocols.chat.openai_responses import ResponsesTurn
 
 PATH = "/v1/responses"
@@ -21,9 +21,10 @@ _PAYMENT_REQUIRED = 402
 class CreateResponse:
     """The handler of the route; `billing` names the billing channel, empty for the usual one."""
 
-    def __init__(self, desk: Desk, turns: Turns, billing: str = "") -> None:
+    def __init__(self, desk: Desk, turns: Turns, accept: Acceptance, billing: str = "") -> None:
         self._desk = desk
         self._turns = turns
+        self._accept = accept
         self._billing = billing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +37,11 @@ class CreateResponse:
                 body.setdefault("model", raw(caller.default_model))
             turn = await self._turns.begin(body, caller)
             del body
-            await respond(turn, caller, Client(scope, request, send), desk, self._billing)
+            client = Client(scope, request, send)
+            if turn.background:
+                await self._accept(turn, client, self._billing)
+            else:
+                await respond(turn, caller, client, desk, self._billing)
         finally:
             request.release()
 
@@ -59,10 +64,7 @@ async def respond(
 
 async def _refuse_on_stream(error: MeterwayError, call: Call, client: Client) -> None:
     """Tell of an empty balance as a failed response, at which agents stop instead of retrying."""
-    failure = Failed(
-        message=error.message, kind="insufficient_quota", status=429, code="insufficient_quota"
-    )
-    said = call.codec.encode_failure(failure)
+    said = call.codec.encode_failure(failure_of(error))
     head = [*client.request.head, *STREAM_HEADERS]
     await client.send({"type": "http.response.start", "status": 200, "headers": head})
     await client.send({"type": "http.response.body", "body": said})

@@ -1,7 +1,8 @@
 """Responses that are kept: GET and DELETE /v1/responses/{id}, POST .../cancel, GET .../input_items.
 
 Follows https://platform.openai.com/docs/api-reference/responses; a response that is read as a
-stream is told again from `starting_after` on, with the same numbers each time.
+stream is told from `starting_after` on, with the same numbers each time: one that was made in the
+background as it was told then, any other again.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from meterway.auth.types import Principal
 from meterway.db.engine import reading
 from meterway.edge.credentials import caller_of
 from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
+from meterway.edge.openai.responses import background
+from meterway.edge.openai.responses.background import Follower
 from meterway.edge.openai.shelf import Asked, Endpoint, Shelf, cursor_of, listed, query_of
 from meterway.edge.server import Route
 from meterway.edge.serving import STREAM_HEADERS
@@ -29,13 +32,13 @@ _ENCRYPTED = "reasoning.encrypted_content"
 _DIGITS = 18
 
 
-def routes(shelf: Shelf) -> Sequence[Route]:
-    """Return the routes of kept responses."""
+def routes(shelf: Shelf, keep_alive: float = 15.0) -> Sequence[Route]:
+    """Return the routes of kept responses; `keep_alive` in seconds, see `Follower`."""
     office = _Office(shelf)
     return [
         Route("GET", ITEMS_PATH, Endpoint(shelf, office.items)),
         Route("POST", CANCEL_PATH, Endpoint(shelf, office.cancel)),
-        Route("GET", ONE_PATH, ShowResponse(shelf)),
+        Route("GET", ONE_PATH, ShowResponse(shelf, keep_alive)),
         Route("DELETE", ONE_PATH, Endpoint(shelf, office.delete)),
     ]
 
@@ -43,8 +46,9 @@ def routes(shelf: Shelf) -> Sequence[Route]:
 class ShowResponse:
     """The ASGI handler that shows a response, whole or as a stream."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, keep_alive: float) -> None:
         self._shelf = shelf
+        self._follower = Follower(shelf, keep_alive)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -55,7 +59,9 @@ class ShowResponse:
         work = _found(self._shelf, caller, scope["path_params"]["response_id"])
         found = await self._shelf.door.unbroken(work)
         headers = [*request_of(scope).head, (b"cache-control", b"no-store")]
-        if query.get("stream") == "true":
+        if query.get("stream") == "true" and found.background:
+            await self._follower.tell(scope, send, headers[:-1], found.id, after)
+        elif query.get("stream") == "true":
             told = b"".join(told_again(found.body, after))
             await send_reply(send, 200, [*headers, STREAM_HEADERS[0]], told)
         else:
@@ -71,12 +77,13 @@ class _Office:
     async def delete(self, caller: Principal, asked: Asked) -> dict[str, Any]:
         """Delete a response; those that continue it lose their history."""
         id_ = _id(asked)
-        await self._shelf.writer.put(lambda tx: responses.delete(tx, caller.user_id, id_))
+        await self._shelf.writer.put(lambda tx: background.delete(tx, caller.user_id, id_))
         return {"id": id_, "object": "response", "deleted": True}
 
     async def cancel(self, caller: Principal, asked: Asked) -> msgspec.Raw:
         """Cancel a response that is made in the background; one that ended stays as it is."""
-        found = await _found(self._shelf, caller, _id(asked))
+        id_ = _id(asked)
+        found = await self._shelf.writer.put(lambda tx: background.cancel(tx, caller.user_id, id_))
         if not found.background:
             raise InvalidRequestError(
                 "Only a response made with `background: true` can be cancelled; close the "

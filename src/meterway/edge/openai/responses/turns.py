@@ -57,15 +57,15 @@ _COMPACTED = b'"%b"' % COMPACTION.encode()
 _NULL = msgspec.Raw(b"null")
 
 
-class BackgroundNotServedError(InvalidRequestError):
-    """The request asks to be answered in the background."""
+class BackgroundNotStoredError(InvalidRequestError):
+    """The request asks to be answered in the background, and for nothing to be kept."""
 
-    code = "background_not_served"
+    code = "background_not_stored"
 
     def __init__(self) -> None:
         super().__init__(
-            "Responses in the background are not served yet; leave `background` out and read the "
-            "answer as a stream.",
+            "A response in the background is kept until it is fetched; leave `store` out, or "
+            "`background`.",
             param="background",
         )
 
@@ -88,6 +88,9 @@ class Turns:
         parent, now = _parent(body), self._shelf.clock.now()
         frame = frame_of(body, responses.new_id(), int(now))
         stores = caller.keeps and not _says(frame.echo["store"], False)
+        if _wants_background(body):
+            _may_wait(body, caller, lately)
+        state = {name: body[name] for name in _OURS if name in body}
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
             new = _named(input_items(body))
@@ -99,7 +102,7 @@ class Turns:
                 asked = with_items(asked, items)
         elif _COMPACTED in bytes(body.get("input", b"")):
             asked = with_items(asked, opened(input_items(body)))
-        turn = Turn(self, frame, asked, caller, parent, new, now, stores=stores)
+        turn = Turn(self, frame, asked, caller, parent, new, now, state, stores=stores)
         if lately is not None:
             turn.before = before
         return turn
@@ -156,8 +159,9 @@ async def _append(
 class Turn:
     """One response that is being made; the `Keep` of its delivery.
 
-    `body` is the request as it goes on its way: with its history, and without what is ours.
-    `before` is that history where it is to be remembered, too.
+    `body` is the request as it goes on its way: with its history, and without what is ours, which
+    is `state`. With `background` it is to be answered at once, and made later. `before` is its
+    history where that is to be remembered, too.
     """
 
     __slots__ = (
@@ -165,12 +169,14 @@ class Turn:
         "_new",
         "_now",
         "_turns",
+        "background",
         "before",
         "body",
         "caller",
         "conversation",
         "frame",
         "previous",
+        "state",
         "stores",
     )
 
@@ -183,10 +189,13 @@ class Turn:
         parent: _Parent,
         new: Sequence[msgspec.Raw],
         now: float,
+        state: RawObject,
         *,
         stores: bool,
     ) -> None:
         self.frame = frame
+        self.state = state
+        self.background = _wants_background(state)
         self.body = body
         self.before: Said = ()
         self.caller = caller
@@ -226,6 +235,13 @@ class Turn:
         assert frame.final is not None, "the response is whole"
         if not self.stores:
             return None
+        return self.row(retention, frame.status or "completed", frame.final, frame.output or b"[]")
+
+    def row(
+        self, retention: Retention, status: str, body: bytes, output: bytes = b"[]"
+    ) -> StoredResponse:
+        """Return the response as it is kept while it has a status."""
+        frame = self.frame
         return StoredResponse(
             id=frame.id,
             user_id=self.caller.user_id,
@@ -233,27 +249,47 @@ class Turn:
             created_at=self._now,
             previous_id=self.previous,
             conversation_id=self.conversation,
-            status=frame.status or "completed",
+            status=status,
+            background=self.background,
             model=json.decode_as(self.body["model"], str, "model"),
             input=self._own_input(),
-            body=frame.final,
-            output=frame.output or b"[]",
+            body=body,
+            output=output,
             expires_at=retention.end(self._now),
         )
 
     def appended(self) -> list[Item]:
         """Return what its conversation gains."""
-        said = output_items(self.frame.output or b"[]")
-        return [kept_items.made(item) for item in (*self._new, *said)]
+        return gained(self._new, self.frame.output or b"[]")
+
+
+def gained(new: Sequence[msgspec.Raw], output: bytes) -> list[Item]:
+    """Return what a conversation gains by a turn: what was new of it, and what was said."""
+    return [kept_items.made(item) for item in (*new, *output_items(output))]
+
+
+def _may_wait(body: RawObject, caller: Principal, lately: Lately | None) -> None:
+    """Refuse to make in the background what cannot be asked for later."""
+    if lately is not None:
+        raise InvalidRequestError(
+            "A socket answers while its client waits; send `background` by POST.",
+            param="background",
+        )
+    if not caller.keeps:
+        raise ZeroRetentionError("background")
+    if _says(body.get("store", _NULL), False):
+        raise BackgroundNotStoredError
 
 
 def _parent(body: RawObject) -> _Parent:
     """Return the response and the conversation a request goes on from."""
     previous = optional(body, "previous_response_id", str)
     conversation = conversation_id(body)
-    if _says(body.get("background", _NULL), True):
-        raise BackgroundNotServedError
     return previous, conversation
+
+
+def _wants_background(fields: RawObject) -> bool:
+    return bool(optional(fields, "background", bool))
 
 
 def _named(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:

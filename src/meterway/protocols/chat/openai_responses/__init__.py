@@ -4,6 +4,7 @@ A response repeats most of its request, so clients are served by a codec made fo
 `ResponsesTurn(frame_of(body, id, now))`, which leaves the whole response in its frame.
 """
 
+from meterway.protocols.chat.openai_responses import background
 from meterway.protocols.chat.openai_responses.codec import OpenAIResponses, ResponsesTurn
 from meterway.protocols.chat.openai_responses.compacting import COMPACTION, CompactTurn, opened
 from meterway.protocols.chat.openai_responses.frame import Frame, conversation_id, frame_of
@@ -28,6 +29,7 @@ __all__ = [
     "Frame",
     "Head",
     "ResponsesTurn",
+    "background",
     "conversation_id",
     "frame_of",
     "head_of",

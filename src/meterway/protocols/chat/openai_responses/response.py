@@ -23,6 +23,7 @@ _KEPT_CODES = frozenset(  # what agents act on: they stop at once
     {"insufficient_quota", "context_length_exceeded", "rate_limit_exceeded", "server_error"}
 )
 _AUTO = wire.Raw(b'"auto"')
+_BEGUN = frozenset({"queued", "in_progress"})
 
 
 class Ending:
@@ -70,7 +71,7 @@ def describe(  # noqa: PLR0913 - the facts of a response
     echo = dict(frame.echo)
     if service_tier in wire.TIERS:
         echo["service_tier"] = wire.Raw(b'"%b"' % service_tier.encode())
-    elif echo.get("service_tier") == _AUTO and ending.status != "in_progress":
+    elif echo.get("service_tier") == _AUTO and ending.status not in _BEGUN:
         echo["service_tier"] = wire.Raw(b'"default"')
     return {
         "id": frame.id,
