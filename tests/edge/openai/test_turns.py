@@ -11,6 +11,7 @@ from meterway.edge.http import InFlight
 from meterway.edge.openai.responses.turns import BackgroundNotStoredError, Turns
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.platform.envelope import Door
+from meterway.kit.errors import InvalidRequestError
 from meterway.kit.json import decode_top
 from meterway.threads.conversations import service as conversations
 from meterway.threads.errors import (
@@ -220,3 +221,12 @@ async def test_a_turn_in_the_background_keeps_what_is_ours_apart(desk):
     assert "background" not in turn.body
     assert bytes(turn.state["background"]) == b"true"
     assert not (await desk.begin(background=None)).background
+
+
+async def test_a_socket_makes_nothing_in_the_background(desk):
+    body = decode_top(b'{"model":"m","input":"hi","background":true}')
+
+    with pytest.raises(InvalidRequestError) as refused:
+        await desk.turns.begin(body, desk.ann, lately=lambda _: None)
+
+    assert refused.value.param == "background"
