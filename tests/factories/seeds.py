@@ -14,7 +14,12 @@ from meterway.protocols.chat.openai_responses import frame_of
 from tests.factories.gateways import Gateway
 
 CONVERSATION, ITEM, COMPLETION = "conv_123", "msg_abc", "completion_id"
-RESPONSES = ("resp_677efb5139a88190b512bc3fef8e535d", "response_id", "resp_123")
+RESPONSES = (
+    "resp_677efb5139a88190b512bc3fef8e535d",
+    "response_id",
+    "resp_123",
+    "previous_response_id",
+)
 _CURSOR = "after"  # what the suites' lists go on behind
 _MESSAGE = (
     '{"id":"msg_abc","type":"message","status":"completed","role":"user",'
