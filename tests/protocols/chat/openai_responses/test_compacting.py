@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+from openai.types.responses import CompactedResponse
 
 from meterway.kit.json import decode_top
 from meterway.protocols.chat import neutral
@@ -39,21 +40,23 @@ def test_the_model_is_asked_for_a_summary_and_offered_no_tools():
     assert turn.through is None
 
 
-def test_what_users_said_stays_and_the_rest_is_one_item():
+def test_all_of_it_is_one_item_that_the_official_types_know():
     _, _, told = compacted()
 
-    assert told["id"], told["created_at"] == ("resp_1", 7)
-    assert told["output"][0] == ITEMS[0]
-    assert [item.get("type") for item in told["output"][1:]] == ["compaction"]
-    assert told["usage"]["input_tokens"] == 9
+    whole = CompactedResponse.model_validate(told)
+
+    assert (whole.id, whole.created_at) == ("resp_1", 7)
+    assert [item.type for item in whole.output] == ["compaction"]
+    assert whole.usage.input_tokens == 9
 
 
-def test_the_summary_is_read_again_as_a_developers_word():
+def test_what_users_said_and_the_summary_are_read_again():
     _, _, told = compacted()
     item = msgspec.Raw(json.dumps(told["output"][-1]).encode())
 
-    (message,) = [msgspec.json.decode(one) for one in opened([item])]
+    said, message = [msgspec.json.decode(one) for one in opened([item])]
 
+    assert said == ITEMS[0]
     assert message["role"] == "developer"
     assert message["content"][0]["text"].endswith("It is built.")
 

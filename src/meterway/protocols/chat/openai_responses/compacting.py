@@ -1,9 +1,10 @@
 """Compaction: a model makes a conversation short, and one item carries that on.
 
-Follows https://platform.openai.com/docs/api-reference/responses/compact: the compacted
-conversation is all that users said, then an item of type `compaction`. Here any model writes it:
-the item's `encrypted_content` is an envelope with the summary, which only the gateway opens, and
-which stands as a developer's message in what upstreams are asked later.
+Follows https://platform.openai.com/docs/api-reference/responses/compact, and the official SDK's
+types, which know no message of a user's in what comes out: the item of type `compaction` holds
+what users said as well. Its `encrypted_content` is an envelope with their messages and the
+summary, which only the gateway opens; in what upstreams are asked later the messages stand as they
+were, and the summary as a developer's message. Any model writes it.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,13 @@ _ASK: Final = (
     "word by word, what was done and what is left to do. Write the summary alone."
 )
 _BEFORE: Final = "What was said before, in short:\n\n"
+
+
+class _Kept(msgspec.Struct):
+    """What an envelope holds: what users said, item by item, and the summary of the whole."""
+
+    said: list[msgspec.Raw]
+    summary: str
 
 
 class CompactTurn(OpenAIResponses):
@@ -62,30 +70,32 @@ class CompactTurn(OpenAIResponses):
             for part in choice.parts
             if isinstance(part, neutral.Text)
         ]
-        envelope = Envelope(dialect=Dialect.OPENAI_RESPONSES, kind="summary", value="".join(texts))
+        kept = json.encode(_Kept(self._said, "".join(texts))).decode()
+        envelope = Envelope(dialect=Dialect.OPENAI_RESPONSES, kind="summary", value=kept)
         item = {"id": ids.object_id("cmp"), "type": COMPACTION, "encrypted_content": seal(envelope)}
         whole: dict[str, Any] = {
             "id": self._id,
             "object": "response.compaction",
             "created_at": self._created_at,
-            "output": [*self._said, item],
+            "output": [item],
             "usage": encode_usage(reply.usage or Usage()),
         }
         return json.encode(whole)
 
 
 def opened(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Put their summaries in the place of our compaction items; a vendor's own stay as they are."""
-    return [_opened(item) for item in items]
+    """Put what they hold in the place of our compaction items; a vendor's own stay as they are."""
+    return [told for item in items for told in _opened(item)]
 
 
-def _opened(item: msgspec.Raw) -> msgspec.Raw:
+def _opened(item: msgspec.Raw) -> Sequence[msgspec.Raw]:
     if head_of(item).kind != COMPACTION:
-        return item
+        return (item,)
     fields = json.decode_top(bytes(item))
     sealed = msgspec.json.decode(fields.get("encrypted_content", b"null"))
     envelope = unseal(sealed) if isinstance(sealed, str) else None
     if envelope is None or envelope.kind != "summary":
-        return item
-    text = {"type": "input_text", "text": _BEFORE + envelope.value}
-    return json.raw({"type": "message", "role": "developer", "content": [text]})
+        return (item,)
+    kept = json.decode_as(envelope.value.encode(), _Kept, "encrypted_content")
+    text = {"type": "input_text", "text": _BEFORE + kept.summary}
+    return (*kept.said, json.raw({"type": "message", "role": "developer", "content": [text]}))
