@@ -24,7 +24,7 @@ class Backstage:
         self.worker = worker
         self.clock = FakeClock(patient=True)
         self.crews = 0
-        self.background = Background(worker.engine, self.clock, self.open)
+        self.background = Background(worker.engine, self.clock, worker.place.queue, self.open)
 
     async def open(self):
         self.crews += 1
@@ -144,7 +144,7 @@ async def test_what_the_end_interrupts_is_made_again_and_charged_once_as_a_whole
             job = await jobs.of_response(connection, id_)
         free = await worker.posted()
 
-        stage.background = Background(engine, stage.clock, stage.open)
+        stage.background = Background(engine, stage.clock, worker.place.queue, stage.open)
         await stage.until(id_, State.DONE)
         made = await shown(worker, id_)
         calls = await worker.posted()

@@ -29,6 +29,7 @@ from meterway.kit.errors import MeterwayError, UnavailableError
 from meterway.kit.ids import CallIds, random_text
 from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets import service as budgets
+from meterway.ledger.budgets.board import Board
 from meterway.limits.service import Limiter, Pace, Policy, open_counts
 from meterway.processes import routes
 from meterway.processes.fates import fate_of
@@ -57,6 +58,7 @@ class Gateway:
         self._engine = open_engine(settings.database)
         self._counter = TokenCounter(RemoteCounting(place.counter))
         self._counts = open_counts(place.limits, node)
+        self._queue = Board(place.queue)
         self._in_flight = InFlight(settings.in_flight_limit)
         process = f"worker-{node}"
         limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
@@ -126,7 +128,14 @@ class Gateway:
         told = idempotency.never_free if self._money is None else fate_of
         once = Idempotence(desk=desk, keeper=self._keeper, fate_of=told)
         return [
-            *routes.paid(desk, once, self._relaying, self._counter, self._shelf(settings)),
+            *routes.paid(
+                desk,
+                once,
+                self._relaying,
+                self._counter,
+                self._shelf(settings),
+                self._queue.bump,
+            ),
             *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
         ]
@@ -190,6 +199,7 @@ class Gateway:
         await self._keeper.close()
         await self._engine.dispose()
         self._counts.close()
+        self._queue.close()
 
 
 async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:
