@@ -1,5 +1,6 @@
 """The endpoints of what is kept, and the chat route before them, on a real database and port."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -60,8 +61,10 @@ class Kept:
         client = await self.server.connect()
         return await client.ask(f"{head}connection: close\r\n\r\n".encode() + content)
 
-    async def events(self, request: str, body: Any = None) -> list[Any]:
-        """Ask as Ann for a stream; return its events."""
+    async def events(
+        self, request: str, body: Any = None, begun: asyncio.Event | None = None
+    ) -> list[Any]:
+        """Ask as Ann for a stream; return its events; `begun` is set once it answers."""
         client = await self.server.connect()
         content = b"" if body is None else msgspec.json.encode(body)
         head = f"{request} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n"
@@ -69,6 +72,8 @@ class Kept:
         await client.send(head.encode() + content)
         answer = await client.answer()
         assert answer.status == 200, answer.headers
+        if begun is not None:
+            begun.set()
         said = _unchunked(await client.closed())
         blocks = said.split(b"\n\n")
         assert blocks.pop() == b""
@@ -125,7 +130,7 @@ async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> Asyn
 
 
 def _responses(desk: Desk, shelf: Shelf) -> list[Route]:
-    make = create.CreateResponse(desk, Turns(shelf), Acceptance(desk, shelf))
+    make = create.CreateResponse(desk, Turns(shelf), Acceptance(desk, shelf, lambda: None))
     return [Route("POST", create.PATH, make), *responses.routes(shelf)]
 
 

@@ -24,7 +24,7 @@ class Backstage:
         self.worker = worker
         self.clock = FakeClock(patient=True)
         self.crews = 0
-        self.background = Background(worker.engine, self.clock, self.open)
+        self.background = Background(worker.engine, self.clock, worker.place.queue, self.open)
 
     async def open(self):
         self.crews += 1
@@ -144,7 +144,7 @@ async def test_what_the_end_interrupts_is_made_again_and_charged_once_as_a_whole
             job = await jobs.of_response(connection, id_)
         free = await worker.posted()
 
-        stage.background = Background(engine, stage.clock, stage.open)
+        stage.background = Background(engine, stage.clock, worker.place.queue, stage.open)
         await stage.until(id_, State.DONE)
         made = await shown(worker, id_)
         calls = await worker.posted()
@@ -169,6 +169,33 @@ async def test_who_cannot_pay_by_then_gets_a_failed_response(engine, tmp_path):
 
     assert (response["status"], response["error"]["code"]) == ("failed", "insufficient_quota")
     assert calls == []
+
+
+async def test_a_request_that_is_repeated_under_its_key_makes_one_job(sqlite, tmp_path):
+    async with staged(sqlite, tmp_path) as (worker, stage):
+        ask = {"model": MODEL, "input": TEXT, "background": True}
+        more = ("idempotency-key: once",)
+        first, second = [await worker.ask(f"POST {PATH}", ask, more=more) for _ in range(2)]
+        await stage.until(first.json()["id"], State.DONE)
+        calls = await worker.posted()
+
+    assert second.json() == first.json()
+    assert len(calls) == 1
+
+
+async def test_a_job_that_is_deleted_while_it_runs_is_cut(sqlite, tmp_path):
+    async with staged(sqlite, tmp_path) as (worker, stage):
+        id_, name = await queued(worker, SLOW)
+        await stage.until(id_, State.RUNNING)
+        await stage.told(id_, 6)
+        await worker.ask(f"DELETE {PATH}/{id_}")
+        async with asyncio.timeout(10):
+            while not await worker.posted():
+                await stage.background.turn()
+                stage.clock.advance(0.6)
+        receipt = await told_receipt(worker, name)
+
+    assert (receipt["outcome"], receipt["policy"]) == ("client_gone", "cut")
 
 
 async def test_jobs_are_made_where_nothing_is_billed(sqlite, tmp_path):

@@ -16,12 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterway.db.metadata import to_millis, to_seconds
 from meterway.jobs import store
 from meterway.jobs.errors import JobLostError, TooManyJobsError
-from meterway.jobs.types import Batch, Job, Kind, Pending, State
+from meterway.jobs.types import Batch, Job, Kind, Pending, State, Told
 from meterway.ledger.journal import service as journals
 
 MOST_OF_USER: Final = 1000
 """Jobs of one user that are not done."""
 
+_AT_ONCE = 64  # batches read in one go
 _SOON = 5.0  # seconds until one of so many jobs should be done
 _DONE: dict[str, Any] = {"state": State.DONE, "payload": b""}  # a copy of what was said goes
 
@@ -147,12 +148,20 @@ async def append(tx: AsyncConnection, response_id: str, batch: Batch) -> None:
         raise JobLostError(f"Response '{response_id}' was deleted meanwhile.") from error
 
 
-async def events(
-    connection: AsyncConnection, response_id: str, after: int, most: int = 64
-) -> list[Batch]:
+async def events(connection: AsyncConnection, response_id: str, after: int) -> list[Batch]:
     """Return the next batches of a response that hold events behind number `after`."""
-    found = await store.events(connection, response_id, after, most)
+    found = await store.events(connection, response_id, after, _AT_ONCE)
     return [Batch(last, bytes(blocks)) for last, blocks in found]
+
+
+async def told(connection: AsyncConnection, response_id: str, after: int) -> Told | None:
+    """Return the same, and whether no others will follow; None where the response is gone."""
+    rows = await store.told(connection, response_id, after, _AT_ONCE)
+    if not rows:
+        return None
+    over = rows[0][0] == State.DONE or bool(rows[0][1])
+    batches = [Batch(row[2], bytes(row[3])) for row in rows if row[2] is not None]
+    return Told(batches, ended=over and len(batches) < _AT_ONCE)
 
 
 async def _change_claimed(tx: AsyncConnection, job: Job, changes: dict[str, Any]) -> None:

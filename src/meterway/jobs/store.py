@@ -22,6 +22,11 @@ _AFTER = text(
     "SELECT seq, bytes FROM response_events WHERE response_id = :id AND seq > :after "
     "ORDER BY seq LIMIT :most"
 )
+_TOLD = text(  # in one statement, so that a job that is done is seen with the last of its events
+    "SELECT job.state, job.cancel_requested, told.seq, told.bytes FROM jobs AS job "
+    "LEFT JOIN response_events AS told ON told.response_id = job.response_id "
+    "AND told.seq > :after WHERE job.response_id = :id ORDER BY told.seq LIMIT :most"
+)
 
 
 async def add(tx: AsyncConnection, values: Mapping[str, Any]) -> None:
@@ -119,6 +124,16 @@ async def events(
 ) -> Sequence[Values]:
     """Return the rows that hold the events of a response behind a number, the next ones first."""
     return await fetch(connection, _AFTER, {"id": response_id, "after": after, "most": most})
+
+
+async def told(
+    connection: AsyncConnection, response_id: str, after: int, most: int
+) -> Sequence[Values]:
+    """Return where a job stands, beside each of the rows that `events` returns; none: no job.
+
+    Where no events follow there is one row, without them.
+    """
+    return await fetch(connection, _TOLD, {"id": response_id, "after": after, "most": most})
 
 
 def is_in(*states: State) -> ColumnElement[bool]:

@@ -61,3 +61,10 @@ class Pending(msgspec.Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return self.queued or self.running
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a reader has not seen of a response; `ended` says that no other batches will follow."""
+
+    batches: list[Batch]
+    ended: bool

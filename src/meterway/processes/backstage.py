@@ -54,7 +54,8 @@ async def _serve(settings: Settings, place: Workplace) -> None:
         daily_free=dollars(settings.daily_free),
         keep_days=settings.usage_retention_days,
     )
-    background = Background(engine, clock, partial(_open_crew, settings, engine, clock, place))
+    open_crew = partial(_open_crew, settings, engine, clock, place)
+    background = Background(engine, clock, place.queue, open_crew)
     settler = await _settler(settings, engine, clock)
     backstage = Backstage(clock, settler, chores, background)
     settle_memory()

@@ -97,6 +97,11 @@ class Crew:
         except MeterwayError as error:
             _log.error("background.not_ready", error=error.message)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is being made; it may be gone by now."""
+        return bool(self._running)
+
     async def turn(self, *, queued: bool) -> int:
         """Cut what was cancelled, and take on what is `queued`; return how many.
 

@@ -31,6 +31,7 @@ from meterway.kit.errors import MeterwayError, UnavailableError
 from meterway.kit.ids import CallIds, random_text
 from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets import service as budgets
+from meterway.ledger.budgets.board import Board
 from meterway.limits.service import Limiter, Pace, Policy, open_counts
 from meterway.processes import routes
 from meterway.processes.fates import fate_of
@@ -59,6 +60,7 @@ class Gateway:
         self._engine = open_engine(settings.database)
         self._counter = TokenCounter(RemoteCounting(place.counter))
         self._counts = open_counts(place.limits, node)
+        self._queue = Board(place.queue)
         self._in_flight = InFlight(settings.in_flight_limit)
         process = f"worker-{node}"
         limits = CallLimits(Limiter(self._counts, clock), Policy(tier_limits(settings)), clock)
@@ -136,7 +138,7 @@ class Gateway:
             offered=settings.websockets,
         )
         return [
-            *routes.paid(desk, once, self._relaying, self._counter, shelf),
+            *routes.paid(desk, once, self._relaying, self._counter, shelf, self._queue.bump),
             *routes.sockets(desk, shelf, sockets),
             *routes.platform(self._door, office, once),
             *routes.free(self._door, self._readiness, _secret(settings)),
@@ -201,6 +203,7 @@ class Gateway:
         await self._keeper.close()
         await self._engine.dispose()
         self._counts.close()
+        self._queue.close()
 
 
 async def build(settings: Settings, *, node: int, place: Workplace) -> Gateway:

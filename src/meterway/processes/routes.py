@@ -1,6 +1,6 @@
 """Which handler answers each route of a worker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -76,10 +76,15 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     membership_prices: Mapping[Tier, Nanos]
 
 
-def paid(
-    desk: Desk, once: Idempotence, relaying: Relaying, counter: TokenCounter, shelf: Shelf
+def paid(  # noqa: PLR0913, PLR0917 - what a worker has
+    desk: Desk,
+    once: Idempotence,
+    relaying: Relaying,
+    counter: TokenCounter,
+    shelf: Shelf,
+    wake: Callable[[], None],
 ) -> Sequence[Route]:
-    """Return the vendors' routes."""
+    """Return the vendors' routes; `wake` tells that a background job was queued."""
     counting = InputCounter(relaying.gate, counter, relaying.network)
     listed = models.ModelList(desk.authenticator, relaying.offered)
     one = models.OneModel(desk.authenticator, relaying.find)
@@ -96,7 +101,7 @@ def paid(
         Route("GET", models.ONE_PATH, gemini_models.ByClient(googles_one, one)),
         Route("GET", gemini_models.LIST_PATH, googles_list),
         Route("GET", gemini_models.ONE_PATH, googles_one),
-        *_responses(desk, once, shelf, counting),
+        *_responses(desk, once, shelf, counting, Acceptance(desk, shelf, wake)),
         *_googles(desk, once, counting),
         *kept(once, shelf),
         *_forwarded(desk, once, (count_tokens.CountTokens(desk, counting), listed), shelf),
@@ -104,11 +109,10 @@ def paid(
 
 
 def _responses(
-    desk: Desk, once: Idempotence, shelf: Shelf, counting: InputCounter
+    desk: Desk, once: Idempotence, shelf: Shelf, counting: InputCounter, accept: Acceptance
 ) -> Sequence[Route]:
     """Return the routes that make responses; one of them is a forwarding service's."""
     turns, codex = Turns(shelf), forwarding.CODEX
-    accept = Acceptance(desk, shelf)
     make = response_making.CreateResponse(desk, turns, accept)
     forwarded = response_making.CreateResponse(desk, turns, accept, codex)
     count = response_counting.CountInput(desk, turns, counting)

@@ -44,6 +44,11 @@ class Workplace(msgspec.Struct, frozen=True):
         return self.folder / "recalls"
 
     @property
+    def queue(self) -> Path:
+        """Where the backstage process learns that a background job was queued."""
+        return self.folder / "queue"
+
+    @property
     def limits(self) -> Path:
         """What counts calls and tokens for all workers."""
         return self.folder / "limits"

@@ -79,9 +79,9 @@ class Stage:
     async def shown(self, id_):
         return await self.kept.told(f"GET {PATH}/{id_}")
 
-    async def told(self, id_, after=None):
+    async def told(self, id_, after=None, begun=None):
         query = "" if after is None else f"&starting_after={after}"
-        return await self.kept.events(f"GET {PATH}/{id_}?stream=true{query}")
+        return await self.kept.events(f"GET {PATH}/{id_}?stream=true{query}", begun=begun)
 
     async def job(self, id_):
         async with reading(self.engine) as connection:
@@ -404,7 +404,8 @@ async def test_deleting_one_that_runs_cuts_it_and_ends_what_follows_it(engine):
         making = asyncio.create_task(stage.maker.make(await stage.claimed()))
         await gate.begun.wait()
         await stage.appended(id_)
-        following = asyncio.create_task(stage.told(id_))
+        following = asyncio.create_task(stage.told(id_, begun=(begun := asyncio.Event())))
+        await begun.wait()
         await stage.kept.told(f"DELETE {PATH}/{id_}")
         async with reading(engine) as connection:
             wanted = await jobs.wanted(connection, stage.name)

@@ -1,4 +1,7 @@
-"""The recall board: a file of eight bytes by which workers of a machine learn of recalls."""
+"""A board: a file of eight bytes by which the processes of a machine learn that somebody waits.
+
+One tells of recalled leases, another of background jobs.
+"""
 
 import mmap
 import os

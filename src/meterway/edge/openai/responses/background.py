@@ -3,7 +3,7 @@
 Follows https://platform.openai.com/docs/guides/background; ADR 0011 says how they are made.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from meterway.edge.openai.responses.turns import Turn
 from meterway.edge.openai.shelf import Shelf
 from meterway.edge.serving import STREAM_HEADERS, Client, Desk
 from meterway.jobs import service as jobs
-from meterway.jobs.types import Batch, Job, State
+from meterway.jobs.types import Batch, Job, Told
 from meterway.kit import json, sse
 from meterway.kit.errors import MeterwayError, UnavailableError
 from meterway.kit.json import RawObject
@@ -27,8 +27,7 @@ from meterway.threads.errors import ResponseNotFoundError
 from meterway.threads.responses import service as responses
 from meterway.threads.types import StoredResponse
 
-_SHORTEST, _LONGEST, _GROWTH = 0.1, 1.0, 1.5  # seconds between two looks for events
-_AT_ONCE = 64  # batches of one look
+_SHORTEST, _LONGEST, _GROWTH = 0.2, 1.0, 1.5  # seconds between two looks for events
 _PAYMENT_REQUIRED = 402
 _STREAMED = msgspec.Raw(b"true")
 
@@ -41,11 +40,15 @@ class Payload(msgspec.Struct, frozen=True):
 
 
 class Acceptance:
-    """Takes responses on that are made in the background; one per worker."""
+    """Takes responses on that are made in the background; one per worker.
 
-    def __init__(self, desk: Desk, shelf: Shelf) -> None:
+    `wake` tells the process that makes them that there is one.
+    """
+
+    def __init__(self, desk: Desk, shelf: Shelf, wake: Callable[[], None]) -> None:
         self._desk = desk
         self._shelf = shelf
+        self._wake = wake
         self._follower = Follower(shelf, desk.keep_alive_seconds)
 
     async def __call__(self, turn: Turn, client: Client, billing: str) -> None:
@@ -68,6 +71,7 @@ class Acceptance:
             await jobs.append(tx, row.id, Batch(job.next_event - 1, background.opening(queued)))
 
         await self._shelf.writer.put(work)
+        self._wake()
         request.release()
         if streamed:
             await self._follower.tell(client.scope, client.send, request.head, row.id, -1)
@@ -96,14 +100,6 @@ def _job(call: Call, turn: Turn, row: StoredResponse) -> Job:
         created_at=row.created_at,
         next_event=background.OPENING,
     )
-
-
-class _Seen(NamedTuple):
-    """What one look found: the next batches, whether no others follow, and whether it is gone."""
-
-    batches: list[Batch]
-    ended: bool
-    gone: bool = False
 
 
 class Follower:
@@ -142,24 +138,18 @@ class Follower:
             seen = await self._shelf.door.unbroken(self._look(id_, after))
         except UnavailableError:
             return b"", after, False
-        if seen.gone:
+        if seen is None:
             error = ResponseNotFoundError(id_)
             return background.error_event(error.code, error.message, after + 1), after, True
         told = []
-        for last, blocks in ((batch.last, batch.blocks) for batch in seen.batches):
-            told.append(background.after(blocks, last, after))
-            after = last
+        for batch in seen.batches:
+            told.append(background.after(batch.blocks, batch.last, after))
+            after = batch.last
         return b"".join(told), after, seen.ended
 
-    async def _look(self, id_: str, after: int) -> _Seen:
-        """Look at the job before its events: it is done with the last of them."""
+    async def _look(self, id_: str, after: int) -> Told | None:
         async with reading(self._shelf.engine) as connection:
-            job = await jobs.of_response(connection, id_)
-            if job is None:
-                return _Seen([], ended=True, gone=True)
-            batches = await jobs.events(connection, id_, after, _AT_ONCE)
-        over = job.state is State.DONE or job.cancel_requested
-        return _Seen(batches, ended=over and len(batches) < _AT_ONCE)
+            return await jobs.told(connection, id_, after)
 
 
 def failure_of(error: MeterwayError) -> Failed:
