@@ -1,9 +1,7 @@
 """Codex, as published, doing a turn with a tool through a live gateway, by every transport."""
 
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.agents import installed, run
 from tests.conformance.conftest import IMPATIENT, Way
+from tests.conformance.metered import Metered, metered_gateway, same
 from tests.factories.gateways import Gateway, wait_for
+from tests.fakes.scripted_vendor import DONE
+from tests.fakes.vendor_wires import Call
 
 pytestmark = pytest.mark.conformance
 ROOT = Path(__file__).resolve().parents[2]
-CODEX = ROOT / ".cache" / "agents" / "node_modules" / ".bin" / "codex"
 MODEL = "gpt-4o"
 COMMAND = "echo hello-from-tool | tee made.txt"
 PROMPT = f"use exec_command {json.dumps({'cmd': COMMAND})}"
@@ -58,16 +59,8 @@ class Turn:
 
 @pytest.fixture(scope="session")
 def codex() -> Path:
-    """The program, installed where it is missing; not being able to is an error."""
-    done = subprocess.run(
-        ["bash", str(ROOT / "scripts" / "install_agents.sh")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"Codex cannot be installed:\n{done.stderr}"
-    return CODEX
+    """The program."""
+    return installed("codex")
 
 
 @pytest.fixture
@@ -80,27 +73,15 @@ def home() -> Iterator[Path]:
 
 def ask(codex: Path, base: str, key: str, home: Path, *, model=MODEL, websockets=False) -> Turn:
     """Have Codex work on the prompt."""
-    folder = home / "work"
-    folder.mkdir()
     config = _CONFIG.format(model=model, base=base, websockets=str(websockets).lower())
     (home / "config.toml").write_text(config)
-    done = subprocess.run(
+    done, folder = run(
         [
             *(str(codex), "exec", "--disable", "plugins", "--skip-git-repo-check", "--json"),
             *("-s", "danger-full-access", PROMPT),
         ],
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "CODEX_HOME": str(home),
-            "GATEWAY_KEY": key,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+        home,
+        {"CODEX_HOME": str(home), "GATEWAY_KEY": key},
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert lines, done.stdout + done.stderr
@@ -168,3 +149,41 @@ def test_where_websockets_are_off_the_turn_goes_on_over_http_at_once(codex, with
     finished(turn, without.calls(2, key), MODEL)
     assert {event["status"] for event in without.events("request.refused")} == {426}
     assert without.events("socket.closed") == []
+
+
+@pytest.fixture(scope="module")
+def metered_without(new_gateway: Callable[..., Gateway]) -> Iterator[Metered]:
+    """A metered gateway that serves no WebSockets."""
+    with metered_gateway(new_gateway, **IMPATIENT, METERWAY_WEBSOCKETS="false") as made:
+        yield made
+
+
+@pytest.mark.parametrize("websockets", [False, True], ids=["http", "websocket"])
+@pytest.mark.parametrize("upstream", ["responses", "messages", "chat", "content"])
+def test_the_ledger_holds_what_the_upstream_reported(
+    codex, metered: Metered, upstream, websockets, home
+):
+    ledger_is_right(codex, metered, metered.to(upstream), home, websockets=websockets)
+
+
+def test_the_ledger_is_right_where_websockets_are_off(codex, metered_without: Metered, home):
+    ledger_is_right(codex, metered_without, metered_without.to("messages"), home, websockets=True)
+
+
+def ledger_is_right(codex, metered: Metered, model: str, home: Path, *, websockets: bool) -> None:
+    """Check that a turn is finished, and that vendor, ledger and client counted the same."""
+    key, vendor = metered.gateway.new_key(), metered.vendor
+    vendor.script(Call("exec_command", {"cmd": COMMAND}))
+
+    base = f"{metered.gateway.base}/v1"
+    turn = ask(codex, base, key.token, home, model=model, websockets=websockets)
+
+    assert turn.status == 0, turn.told
+    assert [message["text"] for message in turn.items("agent_message")] == [DONE]
+    assert (turn.folder / "made.txt").read_text() == "hello-from-tool\n"
+    assert "hello-from-tool" in json.dumps(vendor.told[-1].body)
+    same(metered.charged(key), vendor)
+    assert turn.usage == (
+        sum(told.usage.total_input for told in vendor.told),
+        sum(told.usage.total_output for told in vendor.told),
+    )

@@ -16,6 +16,7 @@ from tests.fakes.vendor_wires import Call
 pytestmark = pytest.mark.conformance
 MODEL, CHOSEN = "gemini-2.5-flash", "gemini-3.1-pro-preview-customtools"
 COMMAND = {"command": "echo hello-from-tool | tee made.txt", "description": "Say hello"}
+ONE_PROCESS = {"GEMINI_CLI_NO_RELAUNCH": "true"}  # else it starts itself again, for more memory
 # Without them it asks which kind of account is meant, and looks for a newer version of itself.
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}},
@@ -60,7 +61,7 @@ def ask(
             *(("-m", model) if model else ()),
         ],
         home,
-        {"GOOGLE_GEMINI_BASE_URL": base, "GEMINI_API_KEY": key, **environ},
+        {**ONE_PROCESS, "GOOGLE_GEMINI_BASE_URL": base, "GEMINI_API_KEY": key, **environ},
     )
     told = done.stdout if done.returncode == 0 else done.stderr[done.stderr.find("\n{") + 1 :]
     assert told.startswith("{"), done.stdout + done.stderr
