@@ -12,6 +12,7 @@ T = TypeVar("T")
 _decode_top = msgspec.json.Decoder(RawObject).decode
 _encode = msgspec.json.Encoder().encode
 _NULL = b"null"
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def decode_top(body: bytes) -> RawObject:
@@ -39,8 +40,11 @@ def decode_as(raw: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
 
     Raises `InvalidRequestError` with `param` set to the path of the value that does not fit.
     """
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
     try:
-        return msgspec.json.decode(raw, type=kind)
+        value: T = decoder.decode(raw)
     except msgspec.ValidationError as error:
         text, _, inner = str(error).partition(" - at `$")
         where = path + inner.rstrip("`")
@@ -48,6 +52,7 @@ def decode_as(raw: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
         raise InvalidRequestError(message, param=where) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"'{path}' is not valid JSON: {error}.", param=path) from None
+    return value
 
 
 def is_null(raw: bytes | msgspec.Raw) -> bool:

@@ -4,7 +4,7 @@ Follows https://platform.openai.com/docs/api-reference/conversations/create-item
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import msgspec
 
@@ -46,8 +46,21 @@ _PREFIXES: Final = {
     "compaction": "cmp",
 }
 _WITH_STATUS: Final = frozenset({MESSAGE, "function_call", "function_call_output"})
-_NAMED: Final = frozenset({"id", "type"})
 _COMPLETED = json.raw("completed")
+_ASKED, _SAID = (  # a text's place in it: JSON goes in as it came
+    b'[{"type":"input_text","text":%b}]',
+    b'[{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}]',
+)
+_NULL: Final = b"null"
+
+
+class _Head(msgspec.Struct):
+    """What an item is read by; a message may lack its type."""
+
+    type: str | None = None
+    id: str | None = None
+    role: str | None = None
+    content: msgspec.Raw = msgspec.Raw(_NULL)
 
 
 def new_id(kind: str) -> str:
@@ -61,15 +74,35 @@ def read(raw: bytes | msgspec.Raw, path: str = "items", most: int | None = AT_ON
     A message whose content is a text gets a list of one part, as it is shown later. Raises
     `InvalidRequestError` with the path of what is wrong, `TooManyItemsError` and `BadItemError`.
     """
-    given = json.decode_as(raw, list[RawObject], path)
+    given = json.decode_as(raw, list[msgspec.Raw], path)
     if most is not None and len(given) > most:
         raise TooManyItemsError(f"At most {most} items can be added at a time.", param=path)
-    return [_read(fields, f"{path}[{i}]") for i, fields in enumerate(given)]
+    return [read_one(one, f"{path}[{i}]") for i, one in enumerate(given)]
 
 
 def read_one(raw: bytes | msgspec.Raw, path: str) -> Item:
     """Read one item as `read` does, found at `path`."""
-    return _read(json.decode_as(raw, RawObject, path), path)
+    head = json.decode_as(raw, _Head, path)
+    kind = head.type or MESSAGE
+    if not is_name(kind):
+        raise BadItemError(
+            f"`{path}.type` names no type of an item; it has at most {LONGEST} characters.",
+            param=f"{path}.type",
+        )
+    if kind == _REFERENCE:
+        raise BadItemError(
+            f"`{path}` refers to an item kept elsewhere; send the item itself.", param=path
+        )
+    if head.id is not None and not is_name(head.id, ITEM_LONGEST):
+        raise BadItemError(
+            f"`{path}.id` cannot be kept: an id has 1 to {ITEM_LONGEST} printable ASCII "
+            "characters; leave it out to get one.",
+            param=f"{path}.id",
+        )
+    fields = json.decode_as(raw, RawObject, path)
+    if kind == MESSAGE:
+        fields["content"] = _content(head, path)
+    return _item(head.id or new_id(kind), kind, fields)
 
 
 def made(body: bytes | msgspec.Raw) -> Item:
@@ -94,62 +127,28 @@ def chained(arrays: Sequence[bytes]) -> bytes:
     return joined([elements for elements in inner if elements])
 
 
-def _read(fields: RawObject, path: str) -> Item:
-    kind = _text(fields.get("type"), f"{path}.type") or MESSAGE
-    if not is_name(kind):
-        raise BadItemError(
-            f"`{path}.type` names no type of an item; it has at most {LONGEST} characters.",
-            param=f"{path}.type",
-        )
-    if kind == _REFERENCE:
-        raise BadItemError(
-            f"`{path}` refers to an item kept elsewhere; send the item itself.", param=path
-        )
-    id_ = _text(fields.get("id"), f"{path}.id")
-    if id_ is not None and not is_name(id_, ITEM_LONGEST):
-        raise BadItemError(
-            f"`{path}.id` cannot be kept: an id has 1 to {ITEM_LONGEST} printable ASCII "
-            "characters; leave it out to get one.",
-            param=f"{path}.id",
-        )
-    if kind == MESSAGE:
-        fields = {**fields, "content": _content(fields, path)}
-    return _item(id_ or new_id(kind), kind, fields)
-
-
-def _content(fields: RawObject, path: str) -> msgspec.Raw:
+def _content(head: _Head, path: str) -> msgspec.Raw:
     """Return a message's content as a list of parts."""
-    role = _text(fields.get("role"), f"{path}.role")
-    content = fields.get("content")
-    if role is None or content is None:
+    content = bytes(head.content)
+    if head.role is None or content == _NULL:
         raise BadItemError(
             f"`{path}` is a message, which has a `role` and a `content`; an item of another kind "
             "has a `type`.",
             param=path,
         )
-    if bytes(content).startswith(b"["):
-        return content
-    text = json.decode_as(content, str, f"{path}.content")
-    part: dict[str, Any] = {"type": "input_text", "text": text}
-    if role == "assistant":
-        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-    return json.raw([part])
+    if content.startswith(b"["):
+        return head.content
+    if not content.startswith(b'"'):
+        json.decode_as(content, str, f"{path}.content")
+    return msgspec.Raw((_SAID if head.role == "assistant" else _ASKED) % content)
 
 
 def _item(id_: str, kind: str, fields: RawObject) -> Item:
-    """Return the item; `id` and `type` come first in it."""
-    body: dict[str, msgspec.Raw] = {"id": json.raw(id_), "type": json.raw(kind)}
-    if kind in _WITH_STATUS:
-        body["status"] = _COMPLETED
-    given = (name for name, value in fields.items() if name not in _NAMED)
-    body.update((name, fields[name]) for name in given if name != "status" or _says(fields[name]))
-    return Item(id_, kind, json.encode(body))
-
-
-def _says(value: msgspec.Raw | None) -> TypeGuard[msgspec.Raw]:
-    return value is not None and not json.is_null(value)
-
-
-def _text(value: msgspec.Raw | None, path: str) -> str | None:
-    """Read a text; absent and null are none."""
-    return json.decode_as(value, str, path) if _says(value) else None
+    """Return the item; `id` and `type` come first in it, and a status."""
+    first: dict[str, Any] = {"id": id_, "type": kind}
+    status = fields.pop("status", None)
+    if status is not None and not json.is_null(status):
+        first["status"] = status
+    elif kind in _WITH_STATUS:
+        first["status"] = _COMPLETED
+    return Item(id_, kind, json.encode({**first, **fields, **first}))

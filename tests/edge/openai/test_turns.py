@@ -92,6 +92,12 @@ async def test_a_first_turn_is_kept_with_ids_for_what_was_asked(desk):
     assert {"previous_response_id", "conversation", "background"}.isdisjoint(turn.body)
 
 
+async def test_a_first_turn_goes_on_its_way_as_it_came(desk):
+    turn = await desk.begin(input=[{"role": "user", "content": "hi"}])
+
+    assert msgspec.json.decode(turn.body["input"]) == [{"role": "user", "content": "hi"}]
+
+
 async def test_the_next_turn_begins_with_the_last_ones_words_hidden_ones_too(desk):
     first = await desk.said()
     second = await desk.said(previous_response_id=first.frame.id, input="and?")

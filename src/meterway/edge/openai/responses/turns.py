@@ -4,9 +4,9 @@ Follows https://platform.openai.com/docs/api-reference/responses/create and
 https://platform.openai.com/docs/guides/conversation-state.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -55,6 +55,7 @@ Lately: TypeAlias = Callable[[str], Said | None]
 _NO_PARENT: _Parent = (None, None)
 _COMPACTED = b'"%b"' % COMPACTION.encode()
 _NULL = msgspec.Raw(b"null")
+_NOTHING: Final = b"[]"
 
 
 class BackgroundNotStoredError(InvalidRequestError):
@@ -93,15 +94,18 @@ class Turns:
         state = {name: body[name] for name in _OURS if name in body}
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
-            new = _named(input_items(body))
+            items = input_items(body)
+            referred = _referred(items)
+            new = _named(items, referred)
             parent, before = await self._before(caller, parent, lately)
-            history = [item for items in before for item in output_items(items)]
-            new = _resolved(new, history)
-            items = opened([*history, *new])
-            if items or "input" in body:
-                asked = with_items(asked, items)
-        elif _COMPACTED in bytes(body.get("input", b"")):
-            asked = with_items(asked, opened(input_items(body)))
+            if referred:
+                new = _resolved(new, referred, before)
+        if before:  # else it goes on as it came
+            said = kept_items.chained([*before, json.encode(new)])
+            if said != _NOTHING or "input" in body:
+                asked["input"] = msgspec.Raw(said)
+        if _COMPACTED in bytes(asked.get("input", b"")):
+            asked = with_items(asked, opened(input_items(asked)))
         turn = Turn(self, frame, asked, caller, parent, new, now, state, stores=stores)
         if lately is not None:
             turn.before = before
@@ -292,30 +296,32 @@ def _wants_background(fields: RawObject) -> bool:
     return bool(optional(fields, "background", bool))
 
 
-def _named(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+def _referred(items: Sequence[msgspec.Raw]) -> dict[int, str]:
+    """Return the ids that items stand for, by the places of those that do."""
+    ids = ((place, reference_of(item)) for place, item in enumerate(items))
+    return {place: id_ for place, id_ in ids if id_ is not None}
+
+
+def _named(items: Sequence[msgspec.Raw], referred: Mapping[int, str]) -> list[msgspec.Raw]:
     """Return new items as they are kept, each with an id; references stay what they are."""
     return [
         item
-        if reference_of(item)
+        if place in referred
         else msgspec.Raw(kept_items.read_one(item, f"input[{place}]").body)
         for place, item in enumerate(items)
     ]
 
 
-def _resolved(items: Sequence[msgspec.Raw], history: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Put the items of the history in the place of references to them."""
-    found: dict[str, msgspec.Raw] = {}
-    resolved = []
-    for place, item in enumerate(items):
-        id_ = reference_of(item)
-        if id_ is None:
-            resolved.append(item)
-            continue
-        found = found or {kept_items.made(one).id: one for one in history}
+def _resolved(
+    items: Sequence[msgspec.Raw], referred: Mapping[int, str], before: Said
+) -> list[msgspec.Raw]:
+    """Put the items of what was said before in the place of references to them."""
+    history = (kept_items.made(item) for said in before for item in output_items(said))
+    found = {item.id: msgspec.Raw(item.body) for item in history}
+    for place, id_ in referred.items():
         if id_ not in found:
             raise ItemNotFoundError(id_, param=f"input[{place}].id")
-        resolved.append(found[id_])
-    return resolved
+    return [found[referred[i]] if i in referred else item for i, item in enumerate(items)]
 
 
 def _without_state(body: RawObject) -> RawObject:
