@@ -27,6 +27,11 @@ class Way:
     gateway: Gateway
     prefix: str = ""
 
+    @property
+    def fetches(self) -> bool:
+        """Whether the gateway fetches what is named by URL, which needs the internet."""
+        return self.name == "content"
+
     def to(self, model: str) -> str:
         """Return what `model` is called on this way."""
         return self.prefix + model

