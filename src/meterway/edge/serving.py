@@ -120,9 +120,7 @@ class ChatEndpoint:
         desk, request = self._desk, request_of(scope)
         caller = await caller_of(scope, desk.authenticator)
         try:
-            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
-            if caller.default_model is not None:
-                body.setdefault("model", raw(caller.default_model))
+            body = await read_call(scope, receive, desk, caller)
             passed = self._passed(request, body)
             codec, keep = self.codec_for(body), None
             if "store" in body and self._keeping is not None:
@@ -136,6 +134,17 @@ class ChatEndpoint:
     def codec_for(self, body: RawObject) -> ClientCodec:  # noqa: ARG002 - others make one of it
         """Return the codec of the call that asks `body`: here the one for all calls."""
         return self._codec
+
+
+async def read_call(scope: Scope, receive: Receive, desk: Desk, caller: Principal) -> RawObject:
+    """Return a call's body; where it names no model, its key's default one.
+
+    Raises what `read_body` and `decode_top` raise.
+    """
+    body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
+    if caller.default_model is not None:
+        body.setdefault("model", raw(caller.default_model))
+    return body
 
 
 class Client(NamedTuple):

@@ -6,9 +6,9 @@ the count (`stream`, `max_tokens`, anything unknown) are ignored instead of refu
 
 from meterway.edge.anthropic.headers import travelling
 from meterway.edge.credentials import caller_of
-from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, read_body, request_of, send_reply
-from meterway.edge.serving import Desk
-from meterway.kit.json import decode_top, encode, raw
+from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
+from meterway.edge.serving import Desk, read_call
+from meterway.kit.json import encode
 from meterway.protocols.chat.anthropic_messages import ANTHROPIC_MESSAGES
 from meterway.relay.counting import InputCounter
 
@@ -28,9 +28,7 @@ class CountTokens:
         caller = await caller_of(scope, desk.authenticator)
         await desk.gate.limits.admit_count(caller)
         try:
-            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
-            if caller.default_model is not None:
-                body.setdefault("model", raw(caller.default_model))
+            body = await read_call(scope, receive, desk, caller)
             ANTHROPIC_MESSAGES.facts({name: body[name] for name in ("model",) if name in body})
             count = await self._counter.count(
                 ANTHROPIC_MESSAGES.dialect, body, travelling(request), caller

@@ -5,10 +5,10 @@ other, and billed as one.
 """
 
 from meterway.edge.credentials import caller_of
-from meterway.edge.http import Receive, Scope, Send, read_body, request_of
+from meterway.edge.http import Receive, Scope, Send, request_of
 from meterway.edge.openai.responses.turns import Turns
-from meterway.edge.serving import Client, Desk, serve
-from meterway.kit.json import decode_top, raw
+from meterway.edge.serving import Client, Desk, read_call, serve
+from meterway.kit.json import raw
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.openai_responses import CompactTurn
 
@@ -28,9 +28,7 @@ class CompactResponse:
         desk, request = self._desk, request_of(scope)
         caller = await caller_of(scope, desk.authenticator)
         try:
-            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
-            if caller.default_model is not None:
-                body.setdefault("model", raw(caller.default_model))
+            body = await read_call(scope, receive, desk, caller)
             body = {name: value for name, value in body.items() if name not in _UNUSED}
             turn = await self._turns.begin(body | {"store": raw(False)}, caller)
             codec = CompactTurn(turn.frame.id, turn.frame.created_at, turn.body)

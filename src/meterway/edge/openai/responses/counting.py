@@ -4,10 +4,10 @@ Follows https://platform.openai.com/docs/api-reference/responses/input-tokens.
 """
 
 from meterway.edge.credentials import caller_of
-from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, read_body, request_of, send_reply
+from meterway.edge.http import JSON_TYPE, Receive, Scope, Send, request_of, send_reply
 from meterway.edge.openai.responses.turns import Turns
-from meterway.edge.serving import Desk
-from meterway.kit.json import decode_top, encode, raw
+from meterway.edge.serving import Desk, read_call
+from meterway.kit.json import decode_top, encode
 from meterway.protocols.chat.openai_chat import OPENAI_CHAT
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES
 from meterway.relay.counting import InputCounter
@@ -29,9 +29,7 @@ class CountInput:
         caller = await caller_of(scope, desk.authenticator)
         await desk.gate.limits.admit_count(caller)
         try:
-            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
-            if caller.default_model is not None:
-                body.setdefault("model", raw(caller.default_model))
+            body = await read_call(scope, receive, desk, caller)
             model = OPENAI_RESPONSES.facts(body).model
             turn = await self._turns.begin(body, caller)
             # Counted as a chat is: the frames around messages are the same for its models.

@@ -5,12 +5,11 @@ Follows https://platform.openai.com/docs/api-reference/responses/create
 
 from meterway.auth.types import Principal
 from meterway.edge.credentials import caller_of
-from meterway.edge.http import Receive, Scope, Send, read_body, request_of
+from meterway.edge.http import Receive, Scope, Send, request_of
 from meterway.edge.openai.responses.background import Acceptance, failure_of
 from meterway.edge.openai.responses.turns import Turn, Turns
-from meterway.edge.serving import STREAM_HEADERS, Client, Desk, serve
+from meterway.edge.serving import STREAM_HEADERS, Client, Desk, read_call, serve
 from meterway.kit.errors import MeterwayError
-from meterway.kit.json import decode_top, raw
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.openai_responses import ResponsesTurn
 
@@ -32,9 +31,7 @@ class CreateResponse:
         desk, request = self._desk, request_of(scope)
         caller = await caller_of(scope, desk.authenticator)
         try:
-            body = decode_top(await read_body(scope, receive, desk.body_limit, desk.in_flight))
-            if caller.default_model is not None:
-                body.setdefault("model", raw(caller.default_model))
+            body = await read_call(scope, receive, desk, caller)
             turn = await self._turns.begin(body, caller)
             del body
             client = Client(scope, request, send)
