@@ -87,7 +87,7 @@ class Turns:
         from.
         """
         parent, now = _parent(body), self._shelf.clock.now()
-        frame = frame_of(body, responses.new_id(), int(now))
+        frame = frame_of(body, responses.new_id(now), int(now))
         stores = caller.keeps and not _says(frame.echo["store"], False)
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
