@@ -1,10 +1,21 @@
 """Call ids: the moments they tell, their public form and back."""
 
+import subprocess
+import sys
 import time
 
 import pytest
 
-from meterway.kit.ids import CallIds, call_id_of, day, first_id, moment, request_id
+from meterway.kit.ids import (
+    CallIds,
+    call_id_of,
+    dated_id,
+    day,
+    first_id,
+    moment,
+    object_id,
+    request_id,
+)
 
 
 def test_call_id_tells_its_moment_to_the_millisecond():
@@ -90,3 +101,34 @@ def test_what_names_no_call_is_none(text):
 def test_the_first_id_of_any_moment_fits_a_row():
     assert first_id(-1e12) == 0
     assert first_id(1e12) == (1 << 63) - 1
+
+
+def test_names_of_a_later_second_sort_behind_and_no_two_are_alike():
+    names = [dated_id("resp", at) for at in (1_767_225_600.9, 1_767_225_600.1, 1_767_225_601.0)]
+
+    assert len(set(names)) == 3
+    assert max(names) == names[-1]
+    assert {len(name) for name in names} == {len("resp_") + 48}
+    assert names[0][5:13] == "6955b900"
+
+
+def test_no_two_names_are_alike():
+    names = {object_id("msg") for _ in range(1_000)}
+
+    assert len(names) == 1_000
+    assert {len(name) for name in names} == {len("msg_") + 48}
+
+
+def test_a_forked_process_gives_names_of_its_own():
+    program = (
+        "import os\n"
+        "from meterway.kit.ids import object_id\n"
+        "object_id('msg')\n"
+        "child = os.fork()\n"
+        "if child: os.waitpid(child, 0)\n"
+        "os.write(1, object_id('msg').encode() + b' ')\n"
+    )
+
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+    assert len(set(run.stdout.split())) == 2

@@ -160,12 +160,13 @@ async def _chain(shelf: Shelf, caller: Principal, made: list[Item]) -> str:
     """Keep two items a response, each continuing the one before; return the last one's id."""
     before: str | None = None
     some: list[StoredResponse] = []
+    now = shelf.clock.now()
     for asked, said in zip(made[::2], made[1::2], strict=True):
         response = StoredResponse(
-            id=responses.new_id(),
+            id=responses.new_id(now),
             user_id=caller.user_id,
             key_id=caller.key_id,
-            created_at=shelf.clock.now(),
+            created_at=now,
             previous_id=before,
             status="completed",
             model=MODEL,

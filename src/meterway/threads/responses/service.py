@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis, to_seconds
-from meterway.kit.ids import object_id
+from meterway.kit.ids import dated_id
 from meterway.threads.errors import (
     HistoryTooLongError,
     PreviousResponseNotFoundError,
@@ -32,9 +32,9 @@ _MOMENTS: Final = ("created_at", "expires_at")
 _CHANGING: Final = ("status", "body", "output")
 
 
-def new_id() -> str:
-    """Return the id of a new response."""
-    return object_id("resp")
+def new_id(now: float) -> str:
+    """Return the id of a response that begins at `now`, in seconds since the epoch."""
+    return dated_id("resp", now)
 
 
 async def add(tx: AsyncConnection, response: StoredResponse) -> None:

@@ -87,7 +87,7 @@ class Turns:
         from.
         """
         parent, now = _parent(body), self._shelf.clock.now()
-        frame = frame_of(body, responses.new_id(), int(now))
+        frame = frame_of(body, responses.new_id(now), int(now))
         stores = caller.keeps and not _says(frame.echo["store"], False)
         if _wants_background(body):
             _may_wait(body, caller, lately)

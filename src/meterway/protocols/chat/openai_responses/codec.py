@@ -8,7 +8,6 @@ from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
-from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_errors import decode_error
 from meterway.protocols.chat.openai_responses import (
     facts,
@@ -117,9 +116,7 @@ class ResponsesTurn(OpenAIResponses):
     def encode_reply(self, reply: neutral.Reply) -> bytes:
         """Write the whole response, and leave it in the frame."""
         self.frame.begin()
-        encoder = WholeEncoder(self.frame, self._clock)
-        for event in events_of(reply):
-            encoder.encode(event)
+        WholeEncoder(self.frame, self._clock).take(reply)
         assert self.frame.final is not None
         return self.frame.final
 

@@ -12,6 +12,7 @@ from meterway.kit import ids, json
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.names import Declared
 from meterway.protocols.chat.openai_responses.tools_in import INPUT
+from meterway.protocols.chat.wording import Wording
 
 Wire: TypeAlias = dict[str, Any]
 Told: TypeAlias = list[tuple[str, Wire]]
@@ -53,6 +54,13 @@ class MessageItem:
         self._parts: list[Wire] = []
         self.pieces: list[str] = []
         self._part: int | None = None  # the neutral part that is open
+
+    @classmethod
+    def of(cls, text: Wording) -> "MessageItem":
+        """Return a message that says one text and is done."""
+        item = cls()
+        item._parts.append({"type": "output_text", "text": text, "annotations": []})
+        return item
 
     @property
     def last(self) -> int:

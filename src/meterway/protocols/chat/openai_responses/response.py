@@ -63,7 +63,7 @@ def describe(  # noqa: PLR0913 - the facts of a response
     ending: Ending,
     *,
     model: str,
-    output: list[Any],
+    output: wire.Raw | list[Any],
     usage: Usage | None,
     service_tier: str | None,
 ) -> Wire:

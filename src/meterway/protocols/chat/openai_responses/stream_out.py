@@ -12,6 +12,7 @@ import msgspec
 from meterway.kit import json, sse
 from meterway.kit.clock import Clock
 from meterway.protocols.chat import neutral
+from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.openai_responses.frame import Frame
 from meterway.protocols.chat.openai_responses.items_out import (
     CallItem,
@@ -23,6 +24,7 @@ from meterway.protocols.chat.openai_responses.items_out import (
 )
 from meterway.protocols.chat.openai_responses.reasoning import encrypted_of, encrypted_of_call
 from meterway.protocols.chat.openai_responses.response import Ending, describe
+from meterway.protocols.chat.wording import Wording
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
 
@@ -32,6 +34,7 @@ _TEXT_DELTA = (
     b'data: {"type":"response.output_text.delta","sequence_number":%d,%b,"delta":%b,"logprobs":[]}'
     b"\n\n"
 )
+_ENCRYPTED = b'"encrypted_content"'
 _encode = msgspec.json.Encoder().encode
 _ChoiceEvent: TypeAlias = (
     neutral.RefusalDelta
@@ -242,13 +245,16 @@ class ResponsesStreamEncoder:
             item.whole(self._done.get(place, "incomplete"))
             for place, item in enumerate(self._items)
         ]
-        response = self._response([self._shown(item) for item in items], usage=self._usage)
         frame = self._frame
-        frame.final, frame.output = json.encode(response), json.encode(items)
+        frame.output = output = json.encode(items)
+        shown: msgspec.Raw | list[Wire] = msgspec.Raw(output)
+        if _ENCRYPTED in output and not frame.wants_encrypted:
+            shown = [self._shown(item) for item in items]
+        frame.final = json.encode(self._response(shown, usage=self._usage))
         frame.status = self._ending.status
         return self._event(kind, {"response": msgspec.Raw(frame.final)})
 
-    def _response(self, output: list[Wire], usage: Usage | None) -> Wire:
+    def _response(self, output: msgspec.Raw | list[Wire], usage: Usage | None) -> Wire:
         return describe(
             self._frame,
             self._ending,
@@ -285,6 +291,20 @@ class ResponsesStreamEncoder:
 class WholeEncoder(ResponsesStreamEncoder):
     """Leaves the same response in `frame`, and tells nothing on the way: for a whole reply."""
 
+    def take(self, reply: neutral.Reply) -> None:
+        """Leave a reply in the frame; one text alone, as most are, without reading it."""
+        text = _only_text(reply)
+        if text is None:
+            for event in events_of(reply):
+                self.encode(event)
+            return
+        self._model = reply.model or self._model
+        self._tier, self._usage = reply.service_tier, reply.usage
+        self._ending.stop(reply.choices[0].stop, refused=False)
+        self._items.append(MessageItem.of(text))
+        self._done[0] = self._ending.item_status
+        self._close()
+
     def _begin(self) -> bytes:
         return b""
 
@@ -299,3 +319,14 @@ class WholeEncoder(ResponsesStreamEncoder):
     def _event(self, kind: str, fields: Wire) -> bytes:
         del kind, fields
         return b""
+
+
+def _only_text(reply: neutral.Reply) -> Wording | None:
+    """Return the text that is all a reply says, None where it says more, or nothing."""
+    if len(reply.choices) != 1 or len(reply.choices[0].parts) != 1:
+        return None
+    choice = reply.choices[0]
+    part = choice.parts[0]
+    if choice.index or choice.logprobs is not None or not isinstance(part, neutral.Text):
+        return None
+    return part.text or None

@@ -45,10 +45,15 @@ class Offer(msgspec.Struct, frozen=True):
     left_out: dict[str, msgspec.Raw] = {}
 
 
+_NO_OFFER = Offer()
+
+
 def decode_tools(body: RawObject, tools: list[wire.Tool], names: ToolNames) -> Offer:
     """Read tools and choice. Raises `InvalidRequestError` naming the path at fault."""
-    read = [tool for place, one in enumerate(tools) for tool in _tools(one, place, body, names)]
     raw = body.get("tool_choice", wire.NULL)
+    if not tools and not wire.given(raw):
+        return _NO_OFFER
+    read = [tool for place, one in enumerate(tools) for tool in _tools(one, place, body, names)]
     if not wire.given(raw):
         return _offered(read, None)
     choice: str | wire.ToolChoice = decode_at(raw, _Choice, "tool_choice")
