@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from meterway.db import versions
-from meterway.db.engine import address, open_engine, reading, transaction
+from meterway.db.engine import Line, address, open_engine, reading, transaction
 from meterway.db.errors import DatabaseAddressError
 from meterway.db.sqlite import open_file
 from meterway.kit.errors import UnavailableError
@@ -37,6 +37,33 @@ async def test_transaction_rolls_back_on_an_error(engine):
         await _insert(engine, "a", "b", "b")
 
     assert await _value(engine, "a") is None
+
+
+async def _bump_twice_alike(line):
+    async with line.transaction() as tx:
+        await versions.bump(tx, "a")
+        for _ in range(2):
+            await tx.execute(text("INSERT INTO versions VALUES ('b', 1)"))
+
+
+async def test_a_line_keeps_its_connection_while_transactions_succeed(engine):
+    line = Line(engine)
+    seen = []
+    for _ in range(2):
+        async with line.transaction() as tx:
+            await versions.bump(tx, "a")
+            seen.append(tx)
+    with pytest.raises(IntegrityError):
+        await _bump_twice_alike(line)
+    async with line.transaction() as tx:
+        await versions.bump(tx, "a")
+        seen.append(tx)
+    await line.close()
+
+    assert seen[0] is seen[1]
+    assert seen[1] is not seen[2]
+    assert await _value(engine, "a") == 3
+    assert engine.pool.checkedout() == 0
 
 
 async def test_read_then_write_transactions_wait_for_each_other(engine):

@@ -53,6 +53,19 @@ async def test_what_comes_together_is_one_transaction(engine, writer):
     assert await _names(engine) == [f"i{n}" for n in range(7)]
 
 
+async def test_writes_that_follow_closely_share_a_connection_which_is_given_back(engine):
+    writer = Writer(engine, gather=0)
+
+    async def work(tx):
+        return tx
+
+    first, second = await writer.put(work), await writer.put(work)
+    await writer.close()
+
+    assert first is second
+    assert engine.pool.checkedout() == 0
+
+
 async def test_it_is_committed_when_the_caller_goes_on(engine, writer):
     id_ = await _conversation(engine)
 

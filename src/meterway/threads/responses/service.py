@@ -47,11 +47,15 @@ async def add_all(tx: AsyncConnection, some: Sequence[StoredResponse]) -> None:
     await store.add(tx, [_values(response) for response in some])
 
 
-def _values(response: StoredResponse) -> dict[str, Any]:
-    values = msgspec.structs.asdict(response)
-    for name in _MOMENTS:
-        values[name] = None if values[name] is None else to_millis(values[name])
-    return values
+def _values(response: StoredResponse) -> tuple[Any, ...]:
+    """Return the values of a row, in the order of `StoredResponse`'s fields."""
+    ends = response.expires_at
+    stored = msgspec.structs.replace(
+        response,
+        created_at=to_millis(response.created_at),
+        expires_at=None if ends is None else to_millis(ends),
+    )
+    return msgspec.structs.astuple(stored)
 
 
 async def replace(tx: AsyncConnection, response: StoredResponse) -> None:

@@ -1,7 +1,6 @@
 """The SQL of kept responses."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, select, text, update
@@ -10,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterway.db import rows
 from meterway.db.rows import Values, fetch
 from meterway.threads.tables import responses
+from meterway.threads.types import StoredResponse
 
-_COLUMNS = tuple(responses.c.keys())
+_COLUMNS = StoredResponse.__struct_fields__
 # Ids alone go up the chain; what they hold is read once, and the sum of its bytes ends the climb.
 _CHAIN = text(
     "WITH RECURSIVE chain (depth, id, previous_id, size) AS ("
@@ -28,10 +28,9 @@ _CHAIN = text(
 )
 
 
-async def add(tx: AsyncConnection, some: Sequence[Mapping[str, Any]]) -> None:
-    """Insert responses."""
-    of = itemgetter(*_COLUMNS)
-    await rows.insert(tx, "responses", _COLUMNS, [of(values) for values in some])
+async def add(tx: AsyncConnection, some: Sequence[Values]) -> None:
+    """Insert responses: values in the order of `StoredResponse`'s fields."""
+    await rows.insert(tx, "responses", _COLUMNS, some)
 
 
 async def change(tx: AsyncConnection, user_id: int, id_: str, values: Mapping[str, Any]) -> bool:

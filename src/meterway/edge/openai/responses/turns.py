@@ -224,14 +224,14 @@ class Turn:
         """Return all that was said up to it, once it is whole and nothing went wrong."""
         if self.frame.output is None or self.frame.status == "failed":
             return None
-        return (*self.before, json.encode(list(self._new)), self.frame.output)
+        return (*self.before, json.encode(self._new), self.frame.output)
 
     def _own_input(self) -> bytes:
         """Return the new items; with those before, where these are stored nowhere."""
-        new = json.encode(list(self._new))
-        return (
-            new if self.previous or self.conversation else kept_items.chained([*self.before, new])
-        )
+        new = json.encode(self._new)
+        if self.previous or self.conversation or not self.before:
+            return new
+        return kept_items.chained([*self.before, new])
 
     def stored(self, retention: Retention) -> StoredResponse | None:
         """Return what is kept of it, None where its client wants nothing kept."""
