@@ -28,6 +28,7 @@ from meterway.protocols.chat.openai_responses import (
     opened,
     output_items,
     reference_of,
+    unread_items,
     with_items,
 )
 from meterway.threads import items as kept_items
@@ -91,7 +92,7 @@ class Turns:
         stores = caller.keeps and not _says(frame.echo["store"], False)
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
-            items = input_items(body)
+            items = unread_items(body)
             referred = _referred(items)
             new = _named(items, referred)
             parent, before = await self._before(caller, parent, lately)
@@ -238,7 +239,7 @@ class Turn:
             previous_id=self.previous,
             conversation_id=self.conversation,
             status=frame.status or "completed",
-            model=json.decode_as(self.body["model"], str, "model"),
+            model=frame.model,
             input=self._own_input(),
             body=frame.final,
             output=frame.output or b"[]",
@@ -262,7 +263,7 @@ def _parent(body: RawObject) -> _Parent:
 
 def _referred(items: Sequence[msgspec.Raw]) -> dict[int, str]:
     """Return the ids that items stand for, by the places of those that do."""
-    ids = ((place, reference_of(item)) for place, item in enumerate(items))
+    ids = ((place, reference_of(item, f"input[{place}]")) for place, item in enumerate(items))
     return {place: id_ for place, id_ in ids if id_ is not None}
 
 
