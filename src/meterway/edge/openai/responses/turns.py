@@ -28,6 +28,7 @@ from meterway.protocols.chat.openai_responses import (
     opened,
     output_items,
     reference_of,
+    unread_items,
     with_items,
 )
 from meterway.threads import items as kept_items
@@ -94,7 +95,7 @@ class Turns:
         state = {name: body[name] for name in _OURS if name in body}
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
-            items = input_items(body)
+            items = unread_items(body)
             referred = _referred(items)
             new = _named(items, referred)
             parent, before = await self._before(caller, parent, lately)
@@ -255,7 +256,7 @@ class Turn:
             conversation_id=self.conversation,
             status=status,
             background=self.background,
-            model=json.decode_as(self.body["model"], str, "model"),
+            model=frame.model,
             input=self._own_input(),
             body=body,
             output=output,
@@ -298,7 +299,7 @@ def _wants_background(fields: RawObject) -> bool:
 
 def _referred(items: Sequence[msgspec.Raw]) -> dict[int, str]:
     """Return the ids that items stand for, by the places of those that do."""
-    ids = ((place, reference_of(item)) for place, item in enumerate(items))
+    ids = ((place, reference_of(item, f"input[{place}]")) for place, item in enumerate(items))
     return {place: id_ for place, id_ in ids if id_ is not None}
 
 

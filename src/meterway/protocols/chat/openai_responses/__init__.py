@@ -16,6 +16,7 @@ from meterway.protocols.chat.openai_responses.items import (
     named_items,
     output_items,
     reference_of,
+    unread_items,
     with_items,
 )
 from meterway.protocols.chat.openai_responses.replay import told_again
@@ -40,5 +41,6 @@ __all__ = [
     "output_items",
     "reference_of",
     "told_again",
+    "unread_items",
     "with_items",
 ]

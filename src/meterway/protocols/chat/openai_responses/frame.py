@@ -112,7 +112,9 @@ def conversation_id(body: RawObject) -> str | None:
 
     Raises `InvalidRequestError` where it is neither.
     """
-    raw = body.get("conversation", wire.NULL)
+    raw = body.get("conversation")
+    if raw is None:
+        return None
     named: str | RawObject | None = decode_at(raw, _Conversation, "conversation")
     if isinstance(named, dict):
         return decode_at(named.get("id", wire.NULL), str, "conversation.id")

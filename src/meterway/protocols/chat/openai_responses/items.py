@@ -51,14 +51,20 @@ def input_items(body: RawObject) -> list[msgspec.Raw]:
 
     Raises `InvalidRequestError` where it is anything else, or an item is no object.
     """
+    items = unread_items(body)
+    for place, item in enumerate(items):
+        head_of(item, f"input[{place}]")
+    return items
+
+
+def unread_items(body: RawObject) -> list[msgspec.Raw]:
+    """Return the items of a request's `input` as `input_items` does, whatever each of them is."""
     told: str | list[msgspec.Raw] | None = decode_at(body.get("input", wire.NULL), _Input, "input")
     if told is None:
         return []
     if isinstance(told, str):
         text = {"type": "input_text", "text": told}
         return [json.raw({"type": "message", "role": "user", "content": [text]})]
-    for place, item in enumerate(told):
-        head_of(item, f"input[{place}]")
     return told
 
 
@@ -67,9 +73,12 @@ def head_of(item: msgspec.Raw, path: str = "item") -> Head:
     return decode_at(item, Head, path)
 
 
-def reference_of(item: msgspec.Raw) -> str | None:
-    """Return the id of the item that `item` stands for, None where it stands for itself."""
-    head = head_of(item)
+def reference_of(item: msgspec.Raw, path: str = "item") -> str | None:
+    """Return the id of the item that `item` stands for, None where it stands for itself.
+
+    Raises `InvalidRequestError` naming `path`.
+    """
+    head = head_of(item, path)
     return head.id if head.kind == REFERENCE else None
 
 
