@@ -14,11 +14,11 @@ from meterway.protocols.chat.openai_responses import (
     frame_of,
     input_items,
     listed_items,
-    named_items,
     output_items,
     reference_of,
     with_items,
 )
+from meterway.threads import items as items_
 from tests.protocols.chat.openai_responses import upstream
 
 JUDGE: TypeAdapter[Any] = TypeAdapter(ResponseItem)
@@ -26,6 +26,10 @@ JUDGE: TypeAdapter[Any] = TypeAdapter(ResponseItem)
 
 def body(**fields: Any) -> json.RawObject:
     return json.decode_top(json.encode(fields))
+
+
+def kept(item: Any) -> msgspec.Raw:
+    return msgspec.Raw(items_.read_one(json.raw(item), "item").body)
 
 
 def plain(items: list[msgspec.Raw]) -> list[dict[str, Any]]:
@@ -51,31 +55,6 @@ def test_what_is_no_item_is_named(told, param):
         input_items(body(input=told))
 
     assert caught.value.param == param
-
-
-def test_a_kept_item_has_a_type_and_an_id():
-    items = [
-        json.raw(item)
-        for item in (
-            {"role": "user", "content": "Hi"},
-            {"type": "message", "id": "msg_1", "role": "user", "content": "Hi"},
-            {"type": "function_call_output", "call_id": "c", "output": "x"},
-            {"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"},
-            {"type": "shell_call_output", "call_id": "c", "output": []},
-        )
-    ]
-
-    named = named_items(items)
-
-    assert named[1] is items[1]
-    heads = [(item["type"], item["id"].partition("_")[0]) for item in plain(named)]
-    assert heads == [
-        ("message", "msg"),
-        ("message", "msg"),
-        ("function_call_output", "fc"),
-        ("custom_tool_call", "ctc"),
-        ("shell_call_output", "item"),
-    ]
 
 
 def test_a_reference_names_the_item_it_stands_for():
@@ -121,7 +100,7 @@ def test_the_official_sdk_reads_listed_items():
         {"type": "custom_tool_call_output", "call_id": "c", "output": "x"},
     ]
 
-    listed = plain(listed_items(named_items([json.raw(item) for item in items])))
+    listed = plain(listed_items([kept(item) for item in items]))
 
     for item in listed:
         JUDGE.validate_python(item)

@@ -9,21 +9,19 @@ from typing import Any
 
 import msgspec
 
-from meterway.kit import ids, json
+from meterway.kit import json
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.openai_family import decode_at
 from meterway.protocols.chat.openai_responses import wire
 
 REFERENCE = "item_reference"
-UNKNOWN_PREFIX = "item_"  # of ids given here to items of kinds whose vendor names its own
-_PREFIXES = {
-    "message": "msg",
-    "reasoning": "rs",
-    "function_call": "fc",
-    "function_call_output": "fc",
-    "custom_tool_call": "ctc",
-    "custom_tool_call_output": "ctc",
-}
+UNKNOWN_PREFIX = "item_"  # of ids given to kept items of kinds whose vendor names its own
+_WITH_STATUS = frozenset(
+    {
+        "message", "function_call", "function_call_output", "custom_tool_call",
+        "custom_tool_call_output",
+    }
+)  # fmt: skip
 _COMPLETED = json.raw("completed")
 _MESSAGE = json.raw("message")
 _Input: Any = str | list[msgspec.Raw] | None
@@ -87,20 +85,6 @@ def with_items(body: RawObject, items: Sequence[msgspec.Raw]) -> RawObject:
     return {**body, "input": json.raw(list(items))}
 
 
-def named_items(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Return the items as they are kept: each with a type, and an id where it had none."""
-    return [_named(item) for item in items]
-
-
-def _named(item: msgspec.Raw) -> msgspec.Raw:
-    head = head_of(item)
-    if head.type is not None and head.id is not None:
-        return item
-    prefix = _PREFIXES.get(head.kind) or UNKNOWN_PREFIX.removesuffix("_")
-    known = {"type": head.kind, "id": head.id or ids.object_id(prefix)}
-    return json.raw({**_decode_object(item), **known})
-
-
 def output_items(output: bytes) -> list[msgspec.Raw]:
     """Return the items of a kept output (`Frame.output`), to stand in a later request's input."""
     return _decode_raws(output)
@@ -121,7 +105,7 @@ def _listed(item: msgspec.Raw, *, encrypted: bool) -> msgspec.Raw:
     if head.kind == "reasoning":
         if not encrypted:
             fields.pop("encrypted_content", None)
-    elif head.kind in _PREFIXES:
+    elif head.kind in _WITH_STATUS:
         if not wire.given(fields.get("status", wire.NULL)):
             fields["status"] = _COMPLETED
         if "content" in fields:
