@@ -62,7 +62,8 @@ async def respond(
 
 async def _refuse_on_stream(error: MeterwayError, call: Call, client: Client) -> None:
     """Tell of an empty balance as a failed response, at which agents stop instead of retrying."""
-    refuse(error, client.request, PATH)  # counted and logged as what it would be over HTTP
+    # counted and logged as what it would be on a whole reply
+    refuse(error, client.request, client.scope["path"])
     said = call.codec.encode_failure(failure_of(error))
     head = [*client.request.head, *STREAM_HEADERS]
     await client.send({"type": "http.response.start", "status": 200, "headers": head})
