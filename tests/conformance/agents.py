@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
-_AGENTS = _ROOT / ".cache" / "agents"
+CACHE = _ROOT / ".cache"
 _INSTALL_SECONDS, _RUN_SECONDS = 300, 60
 
 
@@ -20,7 +20,7 @@ def installed(program: str, *, among: str = "") -> Path:
         ["bash", script], capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS
     )
     assert done.returncode == 0, f"{program} cannot be installed:\n{done.stderr}"
-    return _AGENTS / among / "node_modules" / ".bin" / program
+    return CACHE / "agents" / among / "node_modules" / ".bin" / program
 
 
 def run(

@@ -1,11 +1,16 @@
 """Live gateways for the official clients: the sandbox alone, and two gateways in a row."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from meterway.upstreams.sandbox.behaviour import BEHAVIOURS, PREFIX
+from tests.conformance.agents import CACHE, installed
+from tests.conformance.failing import Failing, failing_gateway
 from tests.conformance.metered import Metered, metered_gateway
 from tests.factories.gateways import Gateway
 
@@ -71,3 +76,50 @@ def metered(new_gateway: Callable[..., Gateway]) -> Iterator[Metered]:
     """A gateway before a vendor that tells what was used, one channel for each dialect."""
     with metered_gateway(new_gateway, **IMPATIENT) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def failing(new_gateway: Callable[..., Gateway]) -> Iterator[Failing]:
+    """A gateway before a vendor that fails on purpose; what fails is its client's to repeat."""
+    with failing_gateway(new_gateway, **IMPATIENT) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def insistent(new_gateway: Callable[..., Gateway]) -> Iterator[Failing]:
+    """The same, where the gateway repeats what failed."""
+    tries = {"METERWAY_RETRY_ATTEMPTS": "2", "METERWAY_RETRY_BACKOFF": "0.01"}
+    with failing_gateway(new_gateway, **IMPATIENT | tries) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def claude() -> Path:
+    """Claude Code, the newer version."""
+    return installed("claude")
+
+
+@pytest.fixture(scope="session", params=["", "older"], ids=["newer", "older"])
+def each_claude(request) -> Path:
+    """Claude Code, each of the versions."""
+    return installed("claude", among=request.param)
+
+
+@pytest.fixture(scope="session")
+def codex() -> Path:
+    """Codex."""
+    return installed("codex")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of its own; Codex will not have one among temporary files."""
+    folder = Path(tempfile.mkdtemp(prefix="codex-", dir=CACHE))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def gemini() -> Path:
+    """Gemini CLI."""
+    return installed("gemini")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.agents import installed, run
+from tests.conformance.agents import run
 from tests.conformance.conftest import Way
 from tests.conformance.metered import Metered, same
 from tests.conformance.test_openai_sdk import PIXEL
@@ -33,18 +33,6 @@ class Turn:
     status: int
     result: dict[str, Any]
     folder: Path
-
-
-@pytest.fixture(scope="session")
-def claude() -> Path:
-    """The newer version."""
-    return installed("claude")
-
-
-@pytest.fixture(scope="session", params=["", "older"], ids=["newer", "older"])
-def each_claude(request) -> Path:
-    """Each of the versions."""
-    return installed("claude", among=request.param)
 
 
 def ask(claude: Path, base: str, prompt: str, model: str, home: Path, **key: str) -> Turn:

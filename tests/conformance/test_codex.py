@@ -1,8 +1,6 @@
 """Codex, as published, doing a turn with a tool through a live gateway, by every transport."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.agents import installed, run
+from tests.conformance.agents import run
 from tests.conformance.conftest import IMPATIENT, Way
 from tests.conformance.metered import Metered, metered_gateway, same
 from tests.factories.gateways import Gateway, wait_for
@@ -18,7 +16,6 @@ from tests.fakes.scripted_vendor import DONE
 from tests.fakes.vendor_wires import Call
 
 pytestmark = pytest.mark.conformance
-ROOT = Path(__file__).resolve().parents[2]
 MODEL = "gpt-4o"
 COMMAND = "echo hello-from-tool | tee made.txt"
 PROMPT = f"use exec_command {json.dumps({'cmd': COMMAND})}"
@@ -34,6 +31,7 @@ base_url = "{base}"
 env_key = "GATEWAY_KEY"
 wire_api = "responses"
 supports_websockets = {websockets}
+{retries}
 """
 
 
@@ -57,23 +55,16 @@ class Turn:
         return ended["usage"]["input_tokens"], ended["usage"]["output_tokens"]
 
 
-@pytest.fixture(scope="session")
-def codex() -> Path:
-    """The program."""
-    return installed("codex")
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A home of its own; Codex will not have one among temporary files."""
-    folder = Path(tempfile.mkdtemp(prefix="codex-", dir=ROOT / ".cache"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-def ask(codex: Path, base: str, key: str, home: Path, *, model=MODEL, websockets=False) -> Turn:
-    """Have Codex work on the prompt."""
-    config = _CONFIG.format(model=model, base=base, websockets=str(websockets).lower())
+def ask(
+    codex: Path, base: str, key: str, home: Path, *, model=MODEL, websockets=False, **retries: int
+) -> Turn:
+    """Have Codex work on the prompt; `retries` are its provider's settings."""
+    config = _CONFIG.format(
+        model=model,
+        base=base,
+        websockets=str(websockets).lower(),
+        retries="\n".join(f"{name} = {number}" for name, number in retries.items()),
+    )
     (home / "config.toml").write_text(config)
     done, folder = run(
         [

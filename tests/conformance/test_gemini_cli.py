@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.agents import installed, run
+from tests.conformance.agents import run
 from tests.conformance.metered import Metered, same
 from tests.factories.gateways import Gateway, Key
 from tests.fakes.scripted_vendor import DONE
@@ -41,12 +41,6 @@ class Turn:
             sum(each["prompt"] for each in tokens),
             sum(each["candidates"] + each["thoughts"] for each in tokens),
         )
-
-
-@pytest.fixture(scope="session")
-def gemini() -> Path:
-    """The program."""
-    return installed("gemini")
 
 
 def ask(

@@ -32,6 +32,16 @@ class Told(NamedTuple):
     usage: Usage
 
 
+class Answer(NamedTuple):
+    """What is sent: a body of `length` bytes of which `text` may be less; then it is cut there."""
+
+    kind: str
+    text: str
+    status: int = HTTPStatus.OK
+    headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None
+
+
 class ScriptedVendor(ThreadingHTTPServer):
     """Calls `call` where its tool is on offer and not answered yet; says `aside` where it is not.
 
@@ -56,9 +66,9 @@ class ScriptedVendor(ThreadingHTTPServer):
         """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer(self, path: str, body: dict[str, Any]) -> tuple[str, str]:
-        """Return an answer's content type and text."""
-        (wire,) = [wire for prefix, wire in _WIRES.items() if path.startswith(prefix)]
+    def answer(self, path: str, content: bytes) -> Answer:
+        """Return what is to be sent."""
+        wire, body = wire_of(path), json.loads(content)
         asked = wire.read(path, body)
         with self._lock:
             self._number += 1
@@ -66,8 +76,8 @@ class ScriptedVendor(ThreadingHTTPServer):
             self.told.append(Told(path, body, usage))
             said = self._say(self._number, asked, usage)
         if asked.stream:
-            return "text/event-stream", wire.stream(said)
-        return "application/json", json.dumps(wire.whole(said))
+            return Answer("text/event-stream", wire.stream(said))
+        return Answer("application/json", json.dumps(wire.whole(said)))
 
     def _say(self, number: int, asked: Asked, usage: Usage) -> Saying:
         if asked.answered:
@@ -75,6 +85,12 @@ class ScriptedVendor(ThreadingHTTPServer):
         if self._call.name in asked.tools:
             return Saying(number, asked.model, usage, "", self._call)
         return Saying(number, asked.model, usage, self._aside)
+
+
+def wire_of(path: str) -> Wire:
+    """Return the dialect spoken at a path."""
+    (wire,) = [wire for prefix, wire in _WIRES.items() if path.startswith(prefix)]
+    return wire
 
 
 def _usage(number: int, wire: Wire) -> Usage:
@@ -94,29 +110,30 @@ class _Handler(BaseHTTPRequestHandler):
     server: ScriptedVendor
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        status = HTTPStatus.OK
+        content = self.rfile.read(int(self.headers["content-length"]))
         try:
-            kind, text = self.server.answer(self.path.partition("?")[0], body)
+            answer = self.server.answer(self.path.partition("?")[0], content)
         except (AssertionError, LookupError, TypeError, ValueError) as error:
             refusal = {"message": repr(error), "type": "invalid_request_error"}
-            status, kind = HTTPStatus.BAD_REQUEST, "application/json"
-            text = json.dumps({"error": refusal})
-        payload = text.encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(payload)))
+            answer = Answer("application/json", json.dumps({"error": refusal}), 400)
+        payload = answer.text.encode()
+        self.send_response(answer.status)
+        self.send_header("content-type", answer.kind)
+        self.send_header("content-length", str(answer.length or len(payload)))
+        for name, value in answer.headers:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(payload)
+        self.close_connection = self.close_connection or answer.length is not None
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the name the base gives it
         """Say nothing on standard error."""
 
 
 @contextmanager
-def scripted_vendor() -> Iterator[ScriptedVendor]:
+def scripted_vendor(vendor: ScriptedVendor | None = None) -> Iterator[ScriptedVendor]:
     """Run a vendor until the end of the block."""
-    made = ScriptedVendor()
+    made = vendor or ScriptedVendor()
     thread = Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -9,6 +9,8 @@ https://ai.google.dev/api/generate-content
 import json
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from meterway.protocols.usage import Usage
 
 JSON = dict[str, Any]
@@ -65,6 +67,9 @@ class Wire(Protocol):
     def stream(self, said: Saying) -> str:
         """Write a reply as the events of a stream."""
 
+    def opening(self, usage: Usage) -> Usage | None:
+        """Return what a stream reports before the first word; None: all comes at the end."""
+
 
 def events(*told: JSON, named: bool = False) -> str:
     """Write a stream of server-sent events, with the name of each where its dialect has names."""
@@ -109,6 +114,9 @@ class Chat:
         last = self._named("chat.completion.chunk", said, []) | {"usage": self._usage(said.usage)}
         return events(*chunks, last) + "data: [DONE]\n\n"
 
+    def opening(self, usage: Usage) -> Usage | None:
+        return None
+
     def _finish(self, said: Saying) -> str:
         return "stop" if said.call is None else "tool_calls"
 
@@ -150,11 +158,9 @@ class Messages:
         kind, field = "text_delta", "text"
         if said.call is not None:
             opened, kind, field = self._opened(said), "input_json_delta", "partial_json"
+        opened_with = self._usage(self.opening(said.usage))
         told: list[JSON] = [
-            {
-                "type": "message_start",
-                "message": self._message(said, self._usage(said.usage) | {"output_tokens": 1}),
-            },
+            {"type": "message_start", "message": self._message(said, opened_with)},
             {"type": "content_block_start", "index": 0, "content_block": opened},
             {"type": "ping"},
         ]
@@ -168,6 +174,9 @@ class Messages:
             {"type": "message_stop"},
         ]
         return events(*told, named=True)
+
+    def opening(self, usage: Usage) -> Usage:
+        return msgspec.structs.replace(usage, output=1, reasoning=0)
 
     def _opened(self, said: Saying) -> JSON:
         assert said.call is not None
@@ -222,6 +231,9 @@ class Content:
         told = self._reply(said, {"text": last}, "STOP")
         usage = {"usageMetadata": self._usage(said.usage)}
         return events(self._reply(said, {"text": first}, None), told | usage)
+
+    def opening(self, usage: Usage) -> Usage | None:
+        return None
 
     def _reply(self, said: Saying, part: JSON, finish: str | None) -> JSON:
         candidate: JSON = {"index": 0, "content": {"role": "model", "parts": [part]}}
@@ -278,6 +290,9 @@ class Responses:
         ]
         numbered = [one | {"sequence_number": number} for number, one in enumerate(told)]
         return events(*numbered, named=True)
+
+    def opening(self, usage: Usage) -> Usage | None:
+        return None
 
     def _item(self, said: Saying) -> JSON:
         facts: JSON = {"id": f"item_{said.number}", "status": "completed"}

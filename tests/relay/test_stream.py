@@ -128,6 +128,18 @@ async def test_missing_usage_becomes_a_labelled_estimate():
     assert relay.usage.input > 0
 
 
+async def test_what_was_settled_stays_as_it_is_when_the_reply_is_left():
+    relay = Relay(stream(TEXT, END, DONE))
+
+    reply = await relay.start(ASK)
+    async with reply:
+        assert [chunk async for chunk in reply.rest()]
+        reply.settle()
+        settled = relay.usage
+
+    assert relay.usage == settled  # receipts are written down later
+
+
 async def test_a_stream_closed_early_cuts_the_upstream_and_settles_once():
     answer = stream(TEXT, MORE, END, USAGE, DONE)
     relay = Relay(answer)
@@ -154,9 +166,10 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize(
-    ("dialect", "ask"), [(Dialect.OPENAI_CHAT, ASK), (Dialect.ANTHROPIC_MESSAGES, CLAUDE_ASK)]
-)
+CLIENTS = [(Dialect.OPENAI_CHAT, ASK), (Dialect.ANTHROPIC_MESSAGES, CLAUDE_ASK)]
+
+
+@pytest.mark.parametrize(("dialect", "ask"), CLIENTS)
 async def test_a_client_who_leaves_pays_the_reported_input_and_the_output_so_far(dialect, ask):
     relay = Relay(stream(STARTED, SAID, SAID), channels=[channel(provider=ANTHROPIC)])
 
@@ -181,6 +194,16 @@ async def test_an_upstream_that_cuts_is_paid_for_what_it_said():
     (record,) = relay.records
     assert record.outcome is Outcome.UPSTREAM_CUT
     assert (relay.usage.total_input, relay.usage.total_output) == (500, 2000)
+
+
+@pytest.mark.parametrize(("dialect", "ask"), CLIENTS)
+async def test_an_upstream_that_cuts_before_the_first_word_costs_nothing(dialect, ask):
+    relay = Relay(stream(STARTED), channels=[channel(provider=ANTHROPIC)])
+
+    await relay.run(ask, dialect)
+
+    (record,) = relay.records
+    assert (record.outcome, record.policy) == (Outcome.UPSTREAM_CUT, None)
 
 
 @pytest.mark.parametrize("tokens", [10**10, 10**20, 10**400])

@@ -6,7 +6,13 @@ MeterwayError
 └── BadReplyError             an upstream's answer is not what its dialect says
 """
 
+from typing import Final
+
 from meterway.kit.errors import InvalidRequestError, MeterwayError
+
+ACCOUNT_EMPTY: Final = (
+    "The gateway's own account at the provider cannot pay; its operator has to top it up."
+)
 
 
 class UnsupportedContentError(InvalidRequestError):

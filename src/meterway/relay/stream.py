@@ -117,6 +117,8 @@ class Reply:
 
     def _settle(self) -> None:
         record, meter = self._hold.record, self._answer.meter
+        if record.outcome is not None:
+            return  # what was settled is still to be written down
         record.usage, record.service_tier = meter.usage, meter.service_tier
         record.output_bytes = meter.output_bytes
         outcome = self._outcome or Outcome.CLIENT_GONE

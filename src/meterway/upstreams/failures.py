@@ -14,7 +14,7 @@ import msgspec
 
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.neutral import Failed
-from meterway.protocols.errors import BadReplyError, UnsupportedContentError
+from meterway.protocols.errors import ACCOUNT_EMPTY, BadReplyError, UnsupportedContentError
 from meterway.upstreams.errors import (
     AccountEmptyError,
     ConnectError,
@@ -33,7 +33,6 @@ _LONGEST_WAIT = 86_400.0
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11  # larger numbers are points in time
 
 _CREDENTIAL = "The provider refused the gateway's own credential; its operator has to replace it."
-_ACCOUNT = "The gateway's own account at the provider cannot pay; its operator has to top it up."
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 
@@ -66,7 +65,7 @@ def _says(pattern: str) -> re.Pattern[str]:
 
 # The first that fits counts: some vendors answer 400 or 429 for what others call 401, 402 or 404.
 _RULES = (
-    _Rule(kind=AccountEmptyError, statuses=frozenset({402}), shows=503, message=_ACCOUNT),
+    _Rule(kind=AccountEmptyError, statuses=frozenset({402}), shows=503, message=ACCOUNT_EMPTY),
     # Google's words for a used-up rate begin like OpenAI's for an account without credit.
     _Rule(
         kind=RateLimitedError,
@@ -81,7 +80,7 @@ _RULES = (
             r"|exceeded your current quota, please check your plan"
         ),
         shows=503,
-        message=_ACCOUNT,
+        message=ACCOUNT_EMPTY,
     ),
     _Rule(
         kind=RequestRefusedError,

@@ -16,6 +16,7 @@ NAMES = [
     "message_delta_omitted_usage", "server_tool_use", "incomplete_partial_json", "error_midway",
 ]  # fmt: skip
 FACTS = ANTHROPIC_MESSAGES.facts(body())
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
 def passed(*chunks: bytes, model: str | None = None):
@@ -73,14 +74,20 @@ def test_what_metering_needs_is_read():
     )  # fmt: skip
 
 
-def test_usage_is_known_from_the_first_event():
+def test_what_was_read_is_known_from_the_first_event():
     stream = wire("thinking_tools.sse")
     reader, _ = passed(stream[: stream.index(b"\n\n") + 2])
 
-    assert reader.usage == Usage(
-        input=12, cache_read=4000, cache_write_5m=100, cache_write_1h=200, output=2
-    )
+    assert reader.usage == Usage(input=12, cache_read=4000, cache_write_5m=100, cache_write_1h=200)
     assert not reader.closed
+
+
+def test_output_that_only_the_start_reported_counts_once_the_stream_ended():
+    stream = wire("thinking_tools.sse")
+    reader, _ = passed(stream[: stream.index(b"\n\n") + 2], STOP)
+
+    assert reader.usage is not None
+    assert (reader.usage.total_input, reader.usage.output) == (4312, 2)
 
 
 def test_the_model_is_replaced_only_when_asked():

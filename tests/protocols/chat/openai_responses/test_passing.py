@@ -14,7 +14,7 @@ from meterway.protocols.chat.codec import Facts
 from meterway.protocols.chat.envelopes import Envelope, seal
 from meterway.protocols.chat.openai_responses import OPENAI_RESPONSES, ResponsesTurn, frame_of
 from meterway.protocols.dialects import Dialect
-from meterway.protocols.errors import BadReplyError
+from meterway.protocols.errors import ACCOUNT_EMPTY, BadReplyError
 from meterway.protocols.usage import Usage
 from tests.fakes.clock import FakeClock
 from tests.protocols.chat.openai_responses import upstream
@@ -279,6 +279,33 @@ def test_a_bare_error_becomes_the_failure_agents_understand(event):
     assert last["response"]["output"] == [upstream.MESSAGE]
     assert reader.failure is not None
     JUDGE.validate_python(last)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        upstream.event("error", code="insufficient_quota", message="Pay."),
+        upstream.event(
+            "response.failed",
+            response=upstream.response(
+                status="failed", error={"code": "insufficient_quota", "message": "Pay."}
+            ),
+        ),
+    ],
+    ids=["error", "failed"],
+)
+def test_the_quota_of_the_gateways_own_account_is_not_told_as_the_clients(end):
+    turn = turn_of()
+    begun = [*upstream.opening(), *upstream.told(0, upstream.MESSAGE)]
+
+    reader, told = read(turn, upstream.stream(*begun, end))
+
+    last = parsed(told)[-1]
+    assert last["type"] == "response.failed"
+    assert last["response"]["error"] == {"code": "server_error", "message": ACCOUNT_EMPTY}
+    assert last["response"]["output"] == [upstream.MESSAGE]
+    assert reader.failure is not None
+    assert reader.failure.code == "insufficient_quota"
 
 
 def test_a_cut_stream_is_told_to_have_failed():

@@ -14,7 +14,7 @@ from meterway.protocols.chat.collect import events_of
 from meterway.protocols.chat.envelopes import Envelope, seal, unseal
 from meterway.protocols.chat.openai_responses import ResponsesTurn, frame_of
 from meterway.protocols.dialects import Dialect
-from meterway.protocols.errors import BadReplyError
+from meterway.protocols.errors import ACCOUNT_EMPTY, BadReplyError
 from meterway.protocols.usage import Usage
 from tests.fakes.clock import FakeClock
 
@@ -353,6 +353,15 @@ def test_a_failure_ends_the_response_with_what_was_done(failure, code):
     assert response["status"] == turn.frame.status == "failed"
     assert response["output"][0]["status"] == "incomplete"
     assert turn.frame.final == json.encode(response)
+
+
+def test_the_quota_of_the_gateways_own_account_is_not_told_as_the_clients():
+    turn = turn_of()
+    failed = neutral.Failed(message="Pay.", kind="insufficient_quota", status=429)
+
+    last = streamed(turn, [neutral.Opened(id="up", model="asked"), failed])[-1]
+
+    assert last["response"]["error"] == {"code": "server_error", "message": ACCOUNT_EMPTY}
 
 
 def test_a_failure_before_anything_was_told_is_a_whole_response_too():

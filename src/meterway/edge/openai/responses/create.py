@@ -8,6 +8,7 @@ from meterway.edge.credentials import caller_of
 from meterway.edge.http import Receive, Scope, Send, request_of
 from meterway.edge.openai.responses.background import Acceptance, failure_of
 from meterway.edge.openai.responses.turns import Turn, Turns
+from meterway.edge.server import refuse
 from meterway.edge.serving import STREAM_HEADERS, Client, Desk, read_call, serve
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.call import Call
@@ -61,6 +62,8 @@ async def respond(
 
 async def _refuse_on_stream(error: MeterwayError, call: Call, client: Client) -> None:
     """Tell of an empty balance as a failed response, at which agents stop instead of retrying."""
+    # counted and logged as what it would be on a whole reply
+    refuse(error, client.request, client.scope["path"])
     said = call.codec.encode_failure(failure_of(error))
     head = [*client.request.head, *STREAM_HEADERS]
     await client.send({"type": "http.response.start", "status": 200, "headers": head})

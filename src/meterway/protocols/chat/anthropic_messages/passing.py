@@ -89,7 +89,7 @@ class AnthropicStreamReader:
         rest = self._splitter.rest()
         forward = self._read(rest.rstrip(b"\r\n") + b"\n\n") if rest.strip() else b""
         if self._stopped and not self.closed and self.failure is None:
-            self.closed = True
+            self._end()
             forward += MESSAGE_STOP
         return forward
 
@@ -126,7 +126,7 @@ class AnthropicStreamReader:
                 self.usage = self._tally.usage()
                 self._stopped |= read.delta is not None and read.delta.stop_reason is not None
             case "message_stop":
-                self.closed = True
+                self._end()
             case "error":
                 self.failure = failed(read.error)
             case "content_block_delta":  # without its event line
@@ -135,9 +135,14 @@ class AnthropicStreamReader:
                 pass
         return block
 
+    def _end(self) -> None:
+        self.closed = True
+        self._tally.end()
+        self.usage = self._tally.usage()
+
     def _note_start(self, read: _Event, event: sse.Event, block: bytes) -> bytes:
         report = read.message.usage if read.message else None
-        self._tally.add(report)
+        self._tally.open(report)
         self.usage = self._tally.usage()
         self.service_tier = told_service(report)
         if self._model is None:

@@ -65,8 +65,7 @@ class AnthropicStreamDecoder:
         if rest := self._splitter.rest():
             self._read(rest + b"\n\n", events)
         if self._ended and not self._over:
-            self._over = True
-            events.append(neutral.Closed())
+            self._close(events)
         return events
 
     def _read(self, block: bytes, events: list[neutral.Event]) -> None:
@@ -97,7 +96,7 @@ class AnthropicStreamDecoder:
 
     def _start(self, event: wire.StreamEvent, events: list[neutral.Event]) -> None:
         message = event.message or wire.Reply()
-        self._tally.add(message.usage)
+        self._tally.open(message.usage)
         events.append(
             neutral.Opened(
                 id=message.id,
@@ -179,7 +178,12 @@ class AnthropicStreamDecoder:
     def _stop(self, events: list[neutral.Event]) -> None:
         if not self._ended:
             self._end_choice(None, None, events)
+        self._close(events)
+
+    def _close(self, events: list[neutral.Event]) -> None:
         self._over = True
+        if self._tally.end() and (usage := self._tally.usage()) is not None:
+            events.append(neutral.UsageReported(usage))
         events.append(neutral.Closed())
 
 

@@ -21,13 +21,15 @@ class Tally:
     """Usage as it arrives: reports are cumulative, so a later one replaces, and never doubles.
 
     Input counts only grow (a final report of 0 does not take back what was reported before);
-    the output count is the last one reported. Compactions of the context, which the vendor bills
-    and leaves out of its totals, are added to them.
+    the output count is the last one reported. That of the first report, made before a word was
+    written, counts once the stream ended without another: a reply that breaks off before has none.
+    Compactions of the context, which the vendor bills and leaves out of its totals, are added.
     """
 
     __slots__ = (
         "_compacted",
         "_details",
+        "_opening",
         "_output",
         "_read",
         "_seen",
@@ -37,10 +39,21 @@ class Tally:
     )
 
     def __init__(self) -> None:
-        self._seen = False
+        self._seen = self._opening = False
         self._uncached = self._read = self._written = self._output = self._details = 0
         self._split: wire.CacheCreation | None = None
         self._compacted: tuple[Usage, ...] = ()
+
+    def open(self, report: wire.Usage | None) -> None:
+        """Take the usage of a message that begins."""
+        self.add(report)
+        self._opening = True
+
+    def end(self) -> bool:
+        """Hear that nothing more is reported; tell whether that makes the usage another."""
+        counts = self._opening and self._output > 0
+        self._opening = False
+        return counts
 
     def add(self, report: wire.Usage | None) -> None:
         """Take one usage object; fields it lacks keep their value."""
@@ -48,7 +61,7 @@ class Tally:
             return
         if report.input_tokens is None and report.output_tokens is None:
             return
-        self._seen = True
+        self._seen, self._opening = True, False
         self._uncached = max(self._uncached, report.input_tokens or 0)
         self._read = max(self._read, report.cache_read_input_tokens or 0)
         self._written = max(self._written, report.cache_creation_input_tokens or 0)
@@ -70,13 +83,14 @@ class Tally:
         hour = max(self._split.ephemeral_1h_input_tokens, 0) if self._split else 0
         short = max(self._split.ephemeral_5m_input_tokens, 0) if self._split else 0
         written = max(self._written, hour + short)
-        reasoning = min(max(self._details, 0), self._output)
+        output = 0 if self._opening else self._output
+        reasoning = min(max(self._details, 0), output)
         total = Usage(
             input=self._uncached,
             cache_read=self._read,
             cache_write_5m=written - hour,
             cache_write_1h=hour,
-            output=self._output - reasoning,
+            output=output - reasoning,
             reasoning=reasoning,
         )
         return _sum(total, *self._compacted) if self._compacted else total

@@ -9,6 +9,7 @@ from meterway.protocols.chat.neutral import Failed, StopReason
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.frame import Frame
 from meterway.protocols.chat.openai_responses.usage import encode_usage
+from meterway.protocols.errors import ACCOUNT_EMPTY
 from meterway.protocols.usage import Usage
 
 Wire: TypeAlias = dict[str, Any]
@@ -22,6 +23,7 @@ _CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 _KEPT_CODES = frozenset(  # what agents act on: they stop at once
     {"insufficient_quota", "context_length_exceeded", "rate_limit_exceeded", "server_error"}
 )
+_QUOTA = "insufficient_quota"
 _AUTO = wire.Raw(b'"auto"')
 _BEGUN = frozenset({"queued", "in_progress"})
 
@@ -86,6 +88,17 @@ def describe(  # noqa: PLR0913 - the facts of a response
         **echo,
         "usage": None if usage is None else encode_usage(usage),
     }
+
+
+def as_told(failure: Failed) -> Failed:
+    """Return an upstream's failure as its client is told of it.
+
+    An upstream's quota is that of the gateway's own account: agents would stop, and tell their
+    users to pay who have paid.
+    """
+    if _QUOTA not in {failure.code, failure.kind}:
+        return failure
+    return Failed(message=ACCOUNT_EMPTY, kind="server_error", status=503)
 
 
 def error_of(failure: Failed) -> Wire:

@@ -23,7 +23,7 @@ from meterway.protocols.chat.openai_responses.items_out import (
     logprobs_of,
 )
 from meterway.protocols.chat.openai_responses.reasoning import encrypted_of, encrypted_of_call
-from meterway.protocols.chat.openai_responses.response import Ending, describe
+from meterway.protocols.chat.openai_responses.response import Ending, as_told, describe
 from meterway.protocols.chat.wording import Wording
 from meterway.protocols.errors import BadReplyError
 from meterway.protocols.usage import Usage
@@ -88,7 +88,7 @@ class ResponsesStreamEncoder:
             case neutral.Closed():
                 return self._close()
             case neutral.Failed():
-                return self.fail(event)
+                return self.fail(as_told(event))
             case _:
                 return self._grow(event) if event.choice == 0 else b""
 

@@ -10,7 +10,7 @@ from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.frame import Frame
 from meterway.protocols.chat.openai_responses.items import without_encrypted
 from meterway.protocols.chat.openai_responses.passing import Passing, framed, keep, read
-from meterway.protocols.chat.openai_responses.response import Ending, describe
+from meterway.protocols.chat.openai_responses.response import Ending, as_told, describe
 from meterway.protocols.chat.openai_responses.stream_in import ENDS
 from meterway.protocols.chat.openai_responses.usage import decode_usage
 from meterway.protocols.usage import Usage
@@ -107,7 +107,7 @@ class ResponsesStreamReader:
         kind = event.type or parsed.name.decode(errors="replace")
         if kind == "error" or (not kind and wire.given(event.error)):
             raw = event.error if wire.given(event.error) else msgspec.Raw(parsed.data)
-            return self.fail(inner_error(raw))
+            return self._fail(inner_error(raw))
         if wire.given(event.response):
             return self._respond(kind, event.response, parsed)
         if kind.endswith(".delta"):
@@ -121,6 +121,10 @@ class ResponsesStreamReader:
         item = self._shown(event.item)
         return block if item is event.item else _changed(parsed, {"item": item})
 
+    def _fail(self, failure: neutral.Failed) -> bytes:
+        self.failure = failure
+        return self.fail(as_told(failure))
+
     def _respond(self, kind: str, raw: msgspec.Raw, parsed: sse.Event) -> bytes:
         seen = read(raw)
         self.service_tier = seen.service_tier or self.service_tier
@@ -129,10 +133,12 @@ class ResponsesStreamReader:
         told = framed(raw, self._model, self._frame, output)
         if output is not None:
             keep(self._frame, told, output, kind.removeprefix("response."))
-            if kind == "response.failed":
-                self.failure = inner_error(seen.error)
-            else:
+            if kind != "response.failed":
                 self.closed = True
+            elif as_told(failure := inner_error(seen.error)) is failure:
+                self.failure = failure
+            else:
+                return self._fail(failure)
         return _changed(parsed, {"response": msgspec.Raw(told)})
 
     def _whole_output(self, seen: Passing) -> bytes:
