@@ -146,7 +146,7 @@ class Turns:
                 work = partial(_append, turn, turn.appended(), response)
                 await writer.put(work, turn.conversation)
             elif response is not None:
-                await writer.add(responses.add_all, response)
+                await writer.add(responses.INTO, responses.row_of(response))
         except MeterwayError as error:
             _log.error("response.not_kept", response=turn.frame.id, error=error.message)
 
