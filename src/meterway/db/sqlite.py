@@ -9,6 +9,8 @@ from typing import TypeVar
 import aiosqlite
 
 _PRAGMAS = (
+    # of a file that is new: replies of some KB share a page, and a commit writes few pages
+    "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
