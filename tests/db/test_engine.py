@@ -1,6 +1,8 @@
 """Engines, transactions and the place where driver errors become ours."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
@@ -84,6 +86,22 @@ async def test_sqlite_is_in_wal_mode_and_keeps_foreign_keys(sqlite):
         keys = (await connection.execute(text("PRAGMA foreign_keys"))).scalar_one()
 
     assert (mode, keys) == ("wal", 1)
+
+
+async def test_new_file_has_larger_pages_and_an_old_one_keeps_its_own(tmp_path):
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as file:
+        file.execute("PRAGMA page_size = 4096")
+        file.execute("CREATE TABLE t (x)")
+    sizes: list[object] = []
+
+    for path in (tmp_path / "new.db", old):
+        opened = await open_file(str(path), 0.01)
+        await opened.execute_fetchall("CREATE TABLE more (x)")
+        sizes += await opened.execute_fetchall("PRAGMA page_size")
+        await opened.close()
+
+    assert sizes == [(8192,), (4096,)]
 
 
 async def test_reader_does_not_wait_for_a_writer(sqlite):

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from meterway.db.engine import open_engine, reading, transaction
-from meterway.db.rows import Among, change, fetch, fetch_among, insert
+from meterway.db.engine import Line, open_engine, reading, transaction
+from meterway.db.rows import Among, Into, change, fetch, fetch_among, insert
 from meterway.kit.errors import UnavailableError
 from tests.factories.databases import sqlite_url
 
@@ -74,6 +74,35 @@ async def test_row_that_breaks_a_constraint_is_no_passing_fault(engine):
 
     async with reading(engine) as connection:
         assert await fetch(connection, QUERY, {"least": 0}) == []
+
+
+INTO = Into("versions", COLUMNS)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 64, 85, 150])
+async def test_any_number_of_rows_is_a_transaction(engine, count):
+    rows = [(f"topic {n:03}", n) for n in range(count)]
+    line = Line(engine)
+
+    await line.insert({INTO: rows})
+    await line.insert({INTO: [("z", count)]})
+    await line.close()
+
+    async with reading(engine) as connection:
+        assert await fetch(connection, QUERY, {"least": 0}) == [*rows, ("z", count)]
+    assert engine.pool.checkedout() == 0
+
+
+async def test_row_that_is_refused_undoes_the_transaction_it_is_in(engine):
+    line = Line(engine)
+
+    with pytest.raises(IntegrityError):
+        await line.insert({INTO: [(f"topic {n}", n) for n in range(70)] + [("topic 1", 1)]})
+    await line.insert({INTO: [("a", 1)]})
+    await line.close()
+
+    async with reading(engine) as connection:
+        assert await fetch(connection, QUERY, {"least": 0}) == [("a", 1)]
 
 
 async def test_database_that_fails_is_a_passing_fault(tmp_path):

@@ -103,11 +103,12 @@ def test_the_first_id_of_any_moment_fits_a_row():
     assert first_id(1e12) == (1 << 63) - 1
 
 
-def test_names_of_a_later_second_sort_behind_and_no_two_are_alike():
-    names = [dated_id("resp", at) for at in (1_767_225_600.9, 1_767_225_600.1, 1_767_225_601.0)]
+def test_names_of_a_later_moment_sort_behind_and_no_two_are_alike():
+    moments = (1_767_225_600.1, 1_767_225_600.101, 1_767_225_600.9, 1_767_225_601.0)
+    names = [dated_id("resp", at) for at in (*moments, moments[-1])]
 
-    assert len(set(names)) == 3
-    assert max(names) == names[-1]
+    assert len(set(names)) == 5
+    assert sorted(names[:4]) == names[:4]
     assert {len(name) for name in names} == {len("resp_") + 48}
     assert names[0][5:13] == "6955b900"
 

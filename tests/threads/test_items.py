@@ -66,6 +66,47 @@ def test_message_is_kept_as_it_is_shown():
     ]
 
 
+def _without_id(body):
+    return {**msgspec.json.decode(body), "id": None}
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
+@pytest.mark.parametrize("head", ['"type":"message",', ""])
+@pytest.mark.parametrize("content", ['"a \\u00e9\\n \\"b\\" é"', "[]", '[{"type":"input_text"}]'])
+def test_plain_message_becomes_what_any_item_becomes(role, head, content):
+    raw = f'{{{head}"role":"{role}","content":{content}}}'.encode()
+
+    body = items.new_message(raw)
+
+    whole = items.read_one(raw, "items[0]").body
+    assert body is not None
+    assert _without_id(body) == _without_id(whole)
+    assert list(msgspec.json.decode(body)) == list(msgspec.json.decode(whole))
+    assert msgspec.json.decode(body)["id"].startswith("msg_")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"role":"user"}',
+        b'{"content":"a"}',
+        b'{"role":"user","content":null}',
+        b'{"role":"user","content":{}}',
+        b'{"role":"tool","content":"a"}',
+        b'{"role":"user","content":"a","id":"msg_a"}',
+        b'{"role":"user","content":"a","status":"incomplete"}',
+        b'{"type":"item_reference","role":"user","content":"a"}',
+        b'{"type":null,"role":"user","content":"a"}',
+        b'{"id":"msg_a"}',
+        b"[]",
+        b"1",
+        b'{"role"',
+    ],
+)
+def test_what_is_more_than_a_plain_message_is_left_to_who_reads_it_whole(raw):
+    assert items.new_message(raw) is None
+
+
 def test_other_items_travel_as_they_came():
     item = {"id": "ws_1", "type": "web_search_call", "action": {"query": "x", "n": 1.50}}
 

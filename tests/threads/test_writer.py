@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from meterway.db.engine import open_engine, reading, transaction
+from meterway.db.rows import Into
 from meterway.kit.errors import UnavailableError
 from meterway.threads.conversations import service as conversations
 from meterway.threads.errors import ConversationNotFoundError
@@ -12,6 +14,7 @@ from meterway.threads.types import Item
 from meterway.threads.writer import Writer
 
 MINE = 1
+VERSIONS = Into("versions", ("topic", "version"))
 
 
 @pytest.fixture
@@ -37,6 +40,14 @@ async def _names(engine):
     async with reading(engine) as connection:
         found = await connection.exec_driver_sql("SELECT item_id FROM conversation_items")
         return sorted(found.scalars())
+
+
+async def _versions(engine):
+    async with reading(engine) as connection:
+        found = await connection.exec_driver_sql(
+            "SELECT topic, version FROM versions ORDER BY topic"
+        )
+        return [tuple(row) for row in found]
 
 
 async def test_what_comes_together_is_one_transaction(engine, writer):
@@ -163,20 +174,68 @@ async def test_database_that_is_down_is_told_to_all(tmp_path):
     await engine.dispose()
 
 
-async def test_what_is_inserted_alike_is_inserted_at_once_and_one_failure_is_its_own(writer):
-    seen = []
+async def test_rows_are_there_when_their_callers_go_on(engine, writer):
+    rows = [(f"topic {n:03}", n) for n in range(95)]
 
-    async def insert(tx, values):
-        seen.append(list(values))
-        if "bad" in values:
-            raise ConversationNotFoundError("conv_bad")
+    told = await asyncio.gather(*(writer.add(VERSIONS, row) for row in rows))
 
-    together = await asyncio.gather(*(writer.add(insert, one) for one in ("a", "b", "c")))
+    assert told == [None] * 95
+    assert await _versions(engine) == rows
+
+
+async def test_row_that_is_refused_is_refused_alone(engine, writer):
+    rows = [("a", 1), ("b", 1), ("a", 2), ("c", 1)]
+
+    told = await asyncio.gather(
+        *(writer.add(VERSIONS, row) for row in rows), return_exceptions=True
+    )
+    after = await writer.add(VERSIONS, ("d", 1))
+
+    assert [type(one) for one in told].count(IntegrityError) == 1
+    assert (told[1], told[3], after) == (None, None, None)
+    assert [topic for topic, _ in await _versions(engine)] == ["a", "b", "c", "d"]
+
+
+async def test_rows_and_works_are_written_together(engine, writer):
+    id_ = await _conversation(engine)
+
     results = await asyncio.gather(
-        *(writer.add(insert, one) for one in ("d", "bad")), return_exceptions=True
+        writer.add(VERSIONS, ("a", 1)),
+        writer.put(_append(id_, "x"), id_),
+        writer.put(_append("conv_none", "y"), "conv_none"),
+        writer.add(VERSIONS, ("b", 1)),
+        return_exceptions=True,
     )
 
-    assert together == [None] * 3
-    assert seen == [["a", "b", "c"], ["d", "bad"], ["d"], ["bad"]]
-    assert results[0] is None
-    assert isinstance(results[1], ConversationNotFoundError)
+    refused = [isinstance(result, ConversationNotFoundError) for result in results]
+    assert refused == [False, False, True, False]
+    assert await _names(engine) == ["x"]
+    assert await _versions(engine) == [("a", 1), ("b", 1)]
+
+
+async def test_row_of_a_caller_who_leaves_is_written_all_the_same(engine, writer):
+    async def leave():
+        await writer.add(VERSIONS, ("left", 1))
+
+    leaving = asyncio.create_task(leave())
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    await writer.add(VERSIONS, ("stays", 1))
+
+    assert leaving.cancelled()
+    assert await _versions(engine) == [("left", 1), ("stays", 1)]
+
+
+async def test_database_that_is_down_is_told_to_all_rows(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path}/no-folder/file.db")
+    writer = Writer(engine, gather=0)
+
+    results = await asyncio.gather(
+        *(writer.add(VERSIONS, (name, 1)) for name in "abc"), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [UnavailableError] * 3
+    assert len({id(result) for result in results}) == 3
+    await writer.close()
+    await engine.dispose()

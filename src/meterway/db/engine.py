@@ -1,7 +1,7 @@
 """Engines and transactions on SQLite and PostgreSQL, and the one place where drivers fail."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from meterway.db.errors import DatabaseAddressError
+from meterway.db.rows import Into, Values, insert_alone
 from meterway.db.sqlite import open_file
 from meterway.kit.errors import UnavailableError
 
@@ -168,6 +169,15 @@ class Line:
                 connection = self._connection or await self._take()
                 async with connection.begin():
                     yield connection
+        except BaseException:
+            await self.close()
+            raise
+
+    async def insert(self, some: Mapping[Into, Sequence[Values]]) -> None:
+        """Insert rows in a transaction that does nothing else, which costs less."""
+        try:
+            with passing_faults():
+                await insert_alone(self._connection or await self._take(), some)
         except BaseException:
             await self.close()
             raise

@@ -8,16 +8,21 @@ driver raises `reading` and `transaction` turn into `UnavailableError` where it 
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias
 
-import aiosqlite
 import msgspec
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterway.db.sqlite import FileConnection
+
 Values: TypeAlias = tuple[Any, ...]
 """A row, its values in the order of the columns."""
+
+_TOGETHER: Final = (64, 16, 4, 1)  # rows of one statement: few forms of it are prepared once
 
 
 async def fetch(
@@ -69,6 +74,13 @@ async def change(
     return (await tx.execute(statement, list(rows) if len(rows) > 1 else rows[0])).rowcount
 
 
+class Into(NamedTuple):
+    """Where rows go: a table of ours, and the columns their values are in the order of."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
 async def insert(
     tx: AsyncConnection, table: str, columns: Sequence[str], rows: Sequence[Values], last: str = ""
 ) -> None:
@@ -85,19 +97,61 @@ async def insert(
         await tx.exec_driver_sql(statement, list(rows))
 
 
-async def _each(driver: aiosqlite.Connection, statement: str, rows: Sequence[Any]) -> int:
+async def insert_alone(connection: AsyncConnection, some: Mapping[Into, Sequence[Values]]) -> None:
+    """Insert rows in a transaction of their own, where `connection` is in none.
+
+    On SQLite that is one message to its thread, and few statements: between two of them other
+    threads want their turn.
+    """
+    if (driver := _sqlite(connection)) is None:
+        async with connection.begin():
+            for into, rows in some.items():
+                await insert(connection, *into, rows)
+        return
+
+    def work(file: sqlite3.Connection) -> None:
+        for into, rows in some.items():
+            _insert_many(file, into, rows)
+
+    try:
+        await driver.transact(work)
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError("INSERT", None, error, hide_parameters=True) from error
+
+
+def _insert_many(file: sqlite3.Connection, into: Into, rows: Sequence[Values]) -> None:
+    done = 0
+    for count in _TOGETHER:
+        while len(rows) - done >= count:
+            values = tuple(chain.from_iterable(rows[done : done + count]))
+            file.execute(_insertion(into, count), values)
+            done += count
+
+
+@lru_cache(maxsize=64)
+def _insertion(into: Into, count: int) -> str:
+    """Return SQLite's statement that inserts `count` rows.
+
+    One that fails ends the transaction, so that nobody notes in a file how to undo it alone.
+    """
+    row = f"({', '.join(['?'] * len(into.columns))})"
+    names = ", ".join(into.columns)
+    return f"INSERT OR ROLLBACK INTO {into.table} ({names}) VALUES {', '.join([row] * count)}"  # noqa: S608 - our own names
+
+
+async def _each(driver: FileConnection, statement: str, rows: Sequence[Any]) -> int:
     try:
         return (await driver.executemany(statement, rows)).rowcount
     except sqlite3.IntegrityError as error:
         raise IntegrityError(statement, None, error, hide_parameters=True) from error
 
 
-def _sqlite(connection: AsyncConnection) -> aiosqlite.Connection | None:
+def _sqlite(connection: AsyncConnection) -> FileConnection | None:
     """Return SQLite's driver of an open connection; None on another engine."""
     if connection.dialect.name != "sqlite":
         return None
     opened = connection.sync_connection
     assert opened is not None
     driver = opened.connection.driver_connection
-    assert isinstance(driver, aiosqlite.Connection)
+    assert isinstance(driver, FileConnection)
     return driver

@@ -14,6 +14,7 @@ _NODE_BITS, _SEQUENCE_BITS = 10, 12
 _SEQUENCE_LIMIT = 1 << _SEQUENCE_BITS
 _LARGEST = (1 << 63) - 1  # what a row's id can be
 _DIGITS, _AT_ONCE = 48, 64
+_PARTS = 16**3  # of a second, in names that bear their date
 _REQUEST_ID = re.compile(r"req_([0-9a-f]{16})")
 
 
@@ -28,11 +29,12 @@ def object_id(prefix: str, joint: str = "_") -> str:
 
 
 def dated_id(prefix: str, at: float) -> str:
-    """Return a name like `object_id`'s whose first eight digits are `at`, in whole seconds.
+    """Return a name like `object_id`'s whose first eleven digits are `at`, in seconds / 4,096.
 
-    Names of one time lie side by side in an index, so that keeping another changes few pages.
+    Names of one time lie side by side in an index, so that keeping others changes few pages:
+    those of one second are so many that each of them would change another one.
     """
-    return f"{prefix}_{int(at):08x}{_digits()[:40]}"
+    return f"{prefix}_{int(at * _PARTS):011x}{_digits()[:37]}"
 
 
 def _digits() -> str:

@@ -52,6 +52,12 @@ _ASKED, _SAID = (  # a text's place in it: JSON goes in as it came
     b'[{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}]',
 )
 _NULL: Final = b"null"
+_NEW_MESSAGE: Final = b'{"id":"%b","type":"message","status":"completed","role":%b,"content":%b}'
+_PLAIN: Final = frozenset({"type", "role", "content"})
+_TYPE: Final = msgspec.Raw(b'"message"')
+_SAYS: Final = b'"assistant"'
+_ROLES: Final = frozenset({b'"user"', b'"system"', b'"developer"', _SAYS})
+_decode_object = msgspec.json.Decoder(RawObject).decode
 
 
 class _Head(msgspec.Struct):
@@ -103,6 +109,27 @@ def read_one(raw: bytes | msgspec.Raw, path: str) -> Item:
     if kind == MESSAGE:
         fields["content"] = _content(head, path)
     return _item(head.id or new_id(kind), kind, fields)
+
+
+def new_message(raw: bytes | msgspec.Raw) -> bytes | None:
+    """Return the body `read_one` gives a message of no more than a role and a content.
+
+    Most items are one, and this costs a part of it; None for all that is anything else.
+    """
+    try:
+        fields = _decode_object(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # who reads it as what it is says what is wrong
+    if not fields.keys() <= _PLAIN or fields.get("type", _TYPE) != _TYPE:
+        return None
+    role, content = bytes(fields.get("role", b"")), bytes(fields.get("content", b""))
+    if role not in _ROLES:
+        return None
+    if content.startswith(b'"'):
+        content = (_SAID if role == _SAYS else _ASKED) % content
+    elif not content.startswith(b"["):
+        return None
+    return _NEW_MESSAGE % (new_id(MESSAGE).encode(), role, content)
 
 
 def made(body: bytes | msgspec.Raw) -> Item:

@@ -1,13 +1,14 @@
 """Writes of many calls in one transaction, for which all of them wait together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from meterway.db.engine import Line
+from meterway.db.rows import Into, Values, insert
 from meterway.kit.errors import UnavailableError
 from meterway.kit.tasks import Tasks
 
@@ -15,28 +16,31 @@ GATHER_SECONDS: Final = 0.005
 _LINGER_SECONDS: Final = 0.05  # with the connection in hand: under load the next wish comes sooner
 _MOST: Final = 100  # works in one transaction
 T = TypeVar("T")
-V = TypeVar("V")
 
 Work: TypeAlias = Callable[[AsyncConnection], Awaitable[Any]]
-Insert: TypeAlias = Callable[[AsyncConnection, Sequence[T]], Awaitable[None]]
-"""Inserts any number of values at once; the same function for all of a kind."""
-
 _Result: TypeAlias = tuple[Any, Exception | None]
 
 
 class _Wish:
-    """One caller's work, and the future its end is told to."""
+    """One caller's work, or the row it wants inserted, and the future its end is told to."""
 
-    __slots__ = ("ended", "insert", "order", "value", "work")
+    __slots__ = ("ended", "into", "order", "row", "work")
 
     def __init__(
-        self, order: str, work: Work, insert: Insert[Any] | None = None, value: Any = None
+        self, order: str, work: Work | None = None, into: Into | None = None, row: Values = ()
     ) -> None:
         self.order = order
         self.work = work
-        self.insert = insert
-        self.value = value
+        self.into = into
+        self.row = row
         self.ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def do(self, tx: AsyncConnection) -> Any:
+        """Do what is wished, in a transaction."""
+        if self.into is not None:
+            return await insert(tx, *self.into, [self.row])
+        assert self.work is not None, "it is one of the two"
+        return await self.work(tx)
 
 
 class Writer:
@@ -64,20 +68,21 @@ class Writer:
         """
         return cast("T", await self._wish(_Wish(order, work)))
 
-    async def add(self, insert: Insert[V], value: V) -> None:
-        """Insert `value` with all those that are inserted alike, which costs each a part.
+    def add(self, into: Into, row: Values) -> Awaitable[None]:
+        """Insert a row with all others, which costs each the least.
 
-        Raises what `insert` raises of `value` alone, and `UnavailableError` with a `retry_after`.
+        Raises `IntegrityError` where it breaks a constraint, and `UnavailableError` with a
+        `retry_after`.
         """
-        await self._wish(_Wish("", lambda tx: insert(tx, [value]), insert, value))
+        return self._wish(_Wish("", None, into, row))
 
-    async def _wish(self, wish: _Wish) -> Any:
+    def _wish(self, wish: _Wish) -> Awaitable[Any]:
         self._wishes.append(wish)
         self._called.set()
         if not self._running:
             self._running = True
             self._tasks.spawn(self._run(), name="threads.write")
-        return await wish.ended
+        return wish.ended
 
     async def close(self) -> None:
         """Wait for what is being written; before the engine is disposed of."""
@@ -106,7 +111,8 @@ class Writer:
         if not self._wishes:
             self._called.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._called.wait(), _LINGER_SECONDS)
+                async with asyncio.timeout(_LINGER_SECONDS):
+                    await self._called.wait()
         return bool(self._wishes)
 
     async def _serve(self, line: Line, group: list[_Wish]) -> None:
@@ -128,27 +134,32 @@ class Writer:
 
         A savepoint for each from the beginning would cost all of them, and nearly none fails.
         """
+        rows = _rows(group)
+        works = [wish for wish in group if wish.into is None]
         try:
+            if not works:
+                await line.insert(rows)
+                return [(None, None)] * len(group)
             async with line.transaction() as tx:
-                return await _all(tx, group)
+                for into, values in rows.items():
+                    await insert(tx, *into, values)
+                return [(None if wish.into else await wish.do(tx), None) for wish in group]
         except UnavailableError:
             raise
         except Exception as failure:  # noqa: BLE001 - told to the caller whose work it was
             if len(group) == 1:
                 return [(None, failure)]
         async with line.transaction() as tx:
-            return [await _apart(tx, wish.work) for wish in group]
+            return [await _apart(tx, wish) for wish in group]
 
 
-async def _all(tx: AsyncConnection, group: Sequence[_Wish]) -> list[_Result]:
-    """Do all works of a group, what is inserted alike at once."""
-    alike: dict[Insert[Any], list[Any]] = {}
+def _rows(group: Iterable[_Wish]) -> dict[Into, list[Values]]:
+    """Return the rows that a group wants inserted, by where they go."""
+    found: dict[Into, list[Values]] = {}
     for wish in group:
-        if wish.insert is not None:
-            alike.setdefault(wish.insert, []).append(wish.value)
-    for insert, values in alike.items():
-        await insert(tx, values)
-    return [(await wish.work(tx) if wish.insert is None else None, None) for wish in group]
+        if wish.into is not None:
+            found.setdefault(wish.into, []).append(wish.row)
+    return found
 
 
 def _again(error: Exception) -> Exception:
@@ -158,11 +169,11 @@ def _again(error: Exception) -> Exception:
     return error
 
 
-async def _apart(tx: AsyncConnection, work: Work) -> _Result:
-    """Do one work of a transaction so that its failure undoes it alone."""
+async def _apart(tx: AsyncConnection, wish: _Wish) -> _Result:
+    """Do one wish of a transaction so that its failure undoes it alone."""
     try:
         async with tx.begin_nested():
-            return await work(tx), None
+            return await wish.do(tx), None
     except UnavailableError:
         raise
     except Exception as failure:  # noqa: BLE001 - told to the caller whose work it was

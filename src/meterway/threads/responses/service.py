@@ -5,12 +5,13 @@ another user's id is one that does not exist.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db.metadata import to_millis, to_seconds
+from meterway.db.rows import Values
 from meterway.kit.ids import dated_id
 from meterway.threads.errors import (
     HistoryTooLongError,
@@ -30,6 +31,8 @@ LARGEST: Final = 64 * 1024 * 1024
 
 _MOMENTS: Final = ("created_at", "expires_at")
 _CHANGING: Final = ("status", "body", "output")
+INTO: Final = store.INTO
+"""Where rows of `row_of` go."""
 
 
 def new_id(now: float) -> str:
@@ -44,11 +47,11 @@ async def add(tx: AsyncConnection, response: StoredResponse) -> None:
 
 async def add_all(tx: AsyncConnection, some: Sequence[StoredResponse]) -> None:
     """Keep responses."""
-    await store.add(tx, [_values(response) for response in some])
+    await store.add(tx, [row_of(response) for response in some])
 
 
-def _values(response: StoredResponse) -> tuple[Any, ...]:
-    """Return the values of a row, in the order of `StoredResponse`'s fields."""
+def row_of(response: StoredResponse) -> Values:
+    """Return the row that a response is kept as, for `INTO`."""
     ends = response.expires_at
     stored = msgspec.structs.replace(
         response,

@@ -7,11 +7,11 @@ from sqlalchemy import ColumnElement, Row, and_, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db import rows
-from meterway.db.rows import Values, fetch
+from meterway.db.rows import Into, Values, fetch
 from meterway.threads.tables import responses
 from meterway.threads.types import StoredResponse
 
-_COLUMNS = StoredResponse.__struct_fields__
+INTO = Into("responses", StoredResponse.__struct_fields__)
 # Ids alone go up the chain; what they hold is read once, and the sum of its bytes ends the climb.
 _CHAIN = text(
     "WITH RECURSIVE chain (depth, id, previous_id, size) AS ("
@@ -30,7 +30,7 @@ _CHAIN = text(
 
 async def add(tx: AsyncConnection, some: Sequence[Values]) -> None:
     """Insert responses: values in the order of `StoredResponse`'s fields."""
-    await rows.insert(tx, "responses", _COLUMNS, some)
+    await rows.insert(tx, *INTO, some)
 
 
 async def change(tx: AsyncConnection, user_id: int, id_: str, values: Mapping[str, Any]) -> bool:

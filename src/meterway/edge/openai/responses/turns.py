@@ -95,9 +95,7 @@ class Turns:
         state = {name: body[name] for name in _OURS if name in body}
         asked, new, before = _without_state(body), list[msgspec.Raw](), Said()
         if stores or parent != _NO_PARENT or lately is not None:
-            items = unread_items(body)
-            referred = _referred(items)
-            new = _named(items, referred)
+            new, referred = _read(unread_items(body))
             parent, before = await self._before(caller, parent, lately)
             if referred:
                 new = _resolved(new, referred, before)
@@ -146,7 +144,7 @@ class Turns:
                 work = partial(_append, turn, turn.appended(), response)
                 await writer.put(work, turn.conversation)
             elif response is not None:
-                await writer.add(responses.add_all, response)
+                await writer.add(responses.INTO, responses.row_of(response))
         except MeterwayError as error:
             _log.error("response.not_kept", response=turn.frame.id, error=error.message)
 
@@ -297,20 +295,24 @@ def _wants_background(fields: RawObject) -> bool:
     return bool(optional(fields, "background", bool))
 
 
-def _referred(items: Sequence[msgspec.Raw]) -> dict[int, str]:
-    """Return the ids that items stand for, by the places of those that do."""
-    ids = ((place, reference_of(item, f"input[{place}]")) for place, item in enumerate(items))
-    return {place: id_ for place, id_ in ids if id_ is not None}
+def _read(items: Sequence[msgspec.Raw]) -> tuple[list[msgspec.Raw], dict[int, str]]:
+    """Return new items as they are kept, each with an id, and the ids that references stand for.
 
-
-def _named(items: Sequence[msgspec.Raw], referred: Mapping[int, str]) -> list[msgspec.Raw]:
-    """Return new items as they are kept, each with an id; references stay what they are."""
-    return [
-        item
-        if place in referred
-        else msgspec.Raw(kept_items.read_one(item, f"input[{place}]").body)
-        for place, item in enumerate(items)
-    ]
+    References stay what they are; their ids come by the places they have.
+    """
+    new, referred = list[msgspec.Raw](), dict[int, str]()
+    for place, item in enumerate(items):
+        body = kept_items.new_message(item)
+        if body is None:
+            path = f"input[{place}]"
+            id_ = reference_of(item, path)
+            if id_ is not None:
+                referred[place] = id_
+                new.append(item)
+                continue
+            body = kept_items.read_one(item, path).body
+        new.append(msgspec.Raw(body))
+    return new, referred
 
 
 def _resolved(
