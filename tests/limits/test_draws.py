@@ -250,6 +250,40 @@ async def test_headers_count_down_one_by_one(workers):
     assert left == [(9_000 - one, 9_000 - 3 * one) for one in range(1, 11)]
 
 
+async def test_headers_tell_of_the_closest_of_several_limits_while_calls_are_drawn(workers):
+    bounds = (
+        *user(1, requests=10**6, tokens=9_000),
+        *user(2, requests=9_000, tokens=10**6),
+        *user(3, requests=10**6, tokens=10**6),
+    )
+
+    told = [standings(await workers[0].take(bounds, 3, NOW), 0.0) for _ in range(10)]
+
+    assert [one.requests and one.requests.limit for one in told] == [9_000] * 10
+    assert [one.tokens and one.tokens.remaining for one in told] == [
+        9_000 - 3 * one for one in range(1, 11)
+    ]
+
+
+async def test_a_drawn_call_that_ended_is_counted_till_the_tenth_ends_and_no_longer(tmp_path):
+    create(tmp_path / "limits", columns=2)
+    counts, other = (SharedCounts(tmp_path / "limits", column) for column in (0, 1))
+    bounds = user(1, concurrency=60_000)
+    taken = [await counts.take(bounds, 1, NOW) for _ in range(40)]
+
+    for one in taken:
+        counts.give(one)
+    again = [await counts.take(bounds, 1, NOW) for _ in range(40)]
+    counts.flush()
+
+    assert await admitted(other, bounds, 60_000) == 60_000 - 40
+    for one in again:
+        counts.give(one)
+    assert await admitted(other, bounds, 60_000) == 40
+    counts.close()
+    other.close()
+
+
 async def test_what_is_drawn_is_not_spent_after_its_time(tmp_path):
     create(tmp_path / "limits", columns=2)
     counts = SharedCounts(tmp_path / "limits", 0)
@@ -273,7 +307,7 @@ async def test_who_idles_at_a_large_limit_has_it_whole_but_for_a_tenth_of_a_seco
 async def test_tokens_said_afterwards_count_for_calls_that_were_drawn(workers):
     bounds = user(1, tokens=10_000)
     assert await admitted(workers[0], bounds, 20) == 20
-    workers[0].charge(bounds, 10_000, NOW)
+    workers[0].charge(bounds, 10_000, lambda: NOW)
 
     workers[0].flush()
 

@@ -57,7 +57,7 @@ async def refused(limiter, to, tokens=0):
 async def test_what_is_not_limited_is_admitted_for_ever(limiter):
     for _ in range(10_000):
         with await limiter.admit((), 10**9) as admission:
-            admission.used(10**9)
+            admission.end(10**9)
 
     assert admission.standings().requests is admission.standings().tokens is None
 
@@ -121,11 +121,11 @@ async def test_tokens_are_estimated_first_and_corrected_after(limiter):
     to = bounds(tokens=100)
     with await limiter.admit(to, 90) as first:
         await refused(limiter, to, 20)
-        first.used(30)
-        first.used(30)
+        first.end(30)
+        first.end(30)
 
     with await limiter.admit(to, 60) as second:
-        second.used(100)
+        second.end(100)
 
     error = await refused(limiter, to, 1)
     assert error.retry_after == pytest.approx(31 * 0.6)
@@ -141,7 +141,7 @@ async def test_an_estimate_stands_where_nothing_was_said(limiter):
 async def test_a_call_without_an_estimate_still_needs_a_token(limiter):
     to = bounds(tokens=2)
     with await limiter.admit(to) as admission:
-        admission.used(2)
+        admission.end(2)
 
     await refused(limiter, to)
 

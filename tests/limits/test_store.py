@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,7 +132,7 @@ async def test_who_waits_as_long_as_is_said_is_admitted(anew, requests, tokens, 
             now += taken.refused.wait
             taken = await counts.take(bounds, wanted, now)
         assert taken.refused is None
-        counts.charge(bounds, correction, now)
+        counts.charge(bounds, correction, partial(int, now))
 
 
 @LAWS
@@ -139,8 +140,8 @@ async def test_who_waits_as_long_as_is_said_is_admitted(anew, requests, tokens, 
 async def test_a_correction_taken_back_changes_nothing(anew, spent, more):
     counts, bounds = anew(), [user(1, tokens=400)]
     await counts.take(bounds, spent, NOW)
-    counts.charge(bounds, more, NOW)
-    counts.charge(bounds, -more, NOW)
+    counts.charge(bounds, more, lambda: NOW)
+    counts.charge(bounds, -more, lambda: NOW)
 
     left = standings(await counts.take(bounds, 0, NOW), 0.0).tokens
 
@@ -186,7 +187,7 @@ async def test_a_call_larger_than_a_minute_is_admitted_when_nothing_is_owed(coun
 async def test_a_debt_delays_the_next_but_not_for_ever(counts):
     bounds = [user(1, tokens=10)]
     await counts.take(bounds, 1, NOW)
-    counts.charge(bounds, 10**9, NOW)
+    counts.charge(bounds, 10**9, lambda: NOW)
 
     refused = (await counts.take(bounds, 1, NOW)).refused
 
@@ -199,8 +200,8 @@ async def test_a_debt_delays_the_next_but_not_for_ever(counts):
 async def test_other_workers_learn_of_a_correction_a_moment_later(counts, path):
     other, bounds = SharedCounts(path, 1), [user(1, tokens=10)]
     await counts.take(bounds, 1, NOW)
-    counts.charge(bounds, 5, NOW)
-    counts.charge(bounds, 4, NOW)
+    counts.charge(bounds, 5, lambda: NOW)
+    counts.charge(bounds, 4, lambda: NOW)
 
     before = await admitted(other, bounds, 1)
     counts.flush()
@@ -212,7 +213,7 @@ async def test_other_workers_learn_of_a_correction_a_moment_later(counts, path):
 
 async def test_what_was_due_when_a_worker_closes_is_counted(counts, path):
     other, bounds = SharedCounts(path, 1), [user(1, tokens=10)]
-    other.charge(bounds, 10, NOW)
+    other.charge(bounds, 10, lambda: NOW)
 
     other.close()
 

@@ -6,9 +6,9 @@ by RFC 3339. They are always the caller's own limits, never those of an upstream
 platform's API has `retry-after` alone.
 """
 
-import math
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import ceil
 from typing import assert_never
 
 from meterway.limits.types import Standings
@@ -57,13 +57,13 @@ def _for_openai(standings: Standings) -> list[tuple[bytes, bytes]]:
         headers = [
             (_REQUESTS_LIMIT, _digits(requests.limit)),
             (_REQUESTS_LEFT, b"%d" % requests.remaining),
-            (_REQUESTS_RESET, duration(requests.reset)),
+            (_REQUESTS_RESET, _milliseconds(ceil(requests.reset * 1000 - _ROUNDING))),
         ]
     if tokens is not None:
         headers += (
             (_TOKENS_LIMIT, _digits(tokens.limit)),
             (_TOKENS_LEFT, b"%d" % tokens.remaining),
-            (_TOKENS_RESET, duration(tokens.reset)),
+            (_TOKENS_RESET, _milliseconds(ceil(tokens.reset * 1000 - _ROUNDING))),
         )
     return headers
 
@@ -93,7 +93,7 @@ def _digits(limit: int) -> bytes:
 
 def duration(seconds: float) -> bytes:
     """Write a time as OpenAI does, never too short: `20ms`, `1s`, `1.5s`, `6m0s`, `1h2m3s`."""
-    return _milliseconds(math.ceil(seconds * 1000 - _ROUNDING))
+    return _milliseconds(ceil(seconds * 1000 - _ROUNDING))
 
 
 @lru_cache(maxsize=4096)
@@ -110,7 +110,7 @@ def _milliseconds(milliseconds: int) -> bytes:
 
 def moment(epoch: float) -> bytes:
     """Write a time as RFC 3339 in UTC, to the second, never too early."""
-    return _second(math.ceil(epoch))
+    return _second(ceil(epoch))
 
 
 @lru_cache(maxsize=1024)

@@ -8,14 +8,15 @@ count starts afresh from a later moment, so that what was not spent can be taken
 Dating costs a caller who was idle what a tenth of a second renews, once. A large limit per minute
 bears that, being a 600th of it; a small one is drawn from only where more than that is used.
 
-Drawn calls count as running until they are given back. So no more run at once than may, but where
-several workers draw, a caller that reaches its limit within a tenth of a second may be refused a
-64th early. A limit that does not bear that is not drawn from by several.
+Drawn calls count as running until they are given back, and those that end are kept for the next
+draw, as many as a draw has. So no more run at once than may, but where several workers draw, a
+caller that reaches its limit within a tenth of a second may be refused a 64th early. A limit that
+does not bear that is not drawn from by several.
 """
 
 from collections.abc import Sequence
 
-from meterway.limits.types import SECOND, Bound, Mark, Taken
+from meterway.limits.types import SECOND, Bound, Mark, Taken, telling
 
 TENTH = SECOND // 10
 _FIRST, _GROWTH, _MOST = 8, 4, 128  # calls at once
@@ -31,18 +32,37 @@ def end_of_tenth(now: int) -> int:
 class Draw:
     """What one caller's next calls may spend: `left` calls and `tokens` tokens until `ends`.
 
-    It begins with nothing, as the note that its caller asked in this tenth of a second.
+    `kept` calls ended and count as running still. It begins with nothing, as the note that its
+    caller asked in this tenth of a second.
     """
 
-    __slots__ = ("bounds", "ends", "left", "marks", "places", "size", "tokens")
+    __slots__ = (
+        "_calls",
+        "_size",
+        "_tells",
+        "bounds",
+        "ends",
+        "kept",
+        "left",
+        "marks",
+        "places",
+        "tokens",
+    )
 
     def __init__(self, bounds: Sequence[Bound], ends: int) -> None:
         self.bounds = bounds
         self.ends = ends
-        self.size = _FIRST
-        self.left = self.tokens = 0
+        self.left = self.kept = self.tokens = 0
         self.marks: Sequence[Mark] = ()
         self.places: Sequence[int] = ()
+        self._tells: Sequence[Mark] = ()
+        self._size = _FIRST
+        self._calls = 0
+
+    @property
+    def idle(self) -> int:
+        """How many calls that do not run are counted as running."""
+        return self.left + self.kept
 
     def touches(self, number: int) -> bool:
         """Say whether the subject of this number is among those drawn from."""
@@ -58,7 +78,7 @@ class Draw:
         may draw as much. Returns nothing where they are closer.
         """
         marks, share = taken.marks, _SHARE * workers
-        calls, budget = self.size, self.size * tokens
+        calls, budget = self._size, self._size * tokens
         if idle is not None:
             calls = min(calls, idle // (share if workers == 1 else _AT_ONCE_SHARE * workers))
         for bound, _, _, _ in marks:
@@ -75,24 +95,36 @@ class Draw:
             if ahead is None:
                 return ()
             after.append(ahead)
-        self.size = min(self.size * _GROWTH, _MOST)
-        self.left, self.tokens = calls, budget
+        self._size = min(self._size * _GROWTH, _MOST)
+        self.left, self.tokens, self._calls = calls, budget, calls
         self.marks, self.places = marks, taken.places
+        self._tells = telling(marks, now)
         return after
 
     def spend(self, tokens: int, now: int) -> Taken:
-        """Take a call off; it leaves the subjects where this worker knows them to be."""
+        """Take a call off; it leaves the subjects that tell where this worker knows them to be."""
         self.left -= 1
         self.tokens -= tokens
-        marks = []
-        for bound, arrival, owed, place in self.marks:
+        tells = []
+        for bound, arrival, owed, place in self._tells:
             _, step, _, token_step, _, _ = bound.figures
             arrival = (arrival if arrival > now else now) + step  # noqa: FURB136, PLW2901 - thrice as fast as max
             if token_step:
                 owed = (owed if owed > now else now) + tokens * token_step  # noqa: FURB136, PLW2901 - same
-            marks.append((bound, arrival, owed, place))
-        self.marks = marks
-        return Taken(now, marks, self.places)
+            tells.append((bound, arrival, owed, place))
+        self._tells = tells
+        return Taken(now, tells, self.places, None, self)
+
+    def keep(self) -> bool:
+        """Go on counting a call that ended as running, for the next; False with enough of them."""
+        if self.left + self.kept >= self._calls:
+            return False
+        self.kept += 1
+        return True
+
+    def empty(self) -> None:
+        """Have nothing any more."""
+        self.left = self.kept = self._calls = 0
 
     def unspent(self, bound: Bound, now: int) -> tuple[int, int]:
         """Return by how many nanoseconds to set back the times of `bound` for what is left.

@@ -129,20 +129,20 @@ class Admission(msgspec.Struct):
             self.counts.give(self.taken)
 
     def end(self, tokens: int) -> None:
-        """Release the call, which took so many tokens in all."""
-        self.used(tokens)
-        if self.running:
-            self.running = False
-            self.counts.give(self.taken)
-
-    def used(self, tokens: int) -> None:
-        """Say how many tokens the call took in all, instead of what was estimated.
+        """Release the call, which took so many tokens in all instead of what was estimated.
 
         May be said again; where it is never said, the estimate stands.
         """
         more, self.tokens = tokens - self.tokens, tokens
         if more:
-            self.counts.charge(self.bounds, more, int(self.clock.monotonic() * SECOND))
+            self.counts.charge(self.bounds, more, self.now)
+        if self.running:
+            self.running = False
+            self.counts.give(self.taken)
+
+    def now(self) -> int:
+        """Return the time as counts take it."""
+        return int(self.clock.monotonic() * SECOND)
 
     def standings(self) -> Standings:
         """Return what was left of the caller's limits once this call was admitted."""

@@ -16,7 +16,7 @@ import asyncio
 import mmap
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class SharedCounts:
         self._row = struct.Struct(f"@{self._columns}H").unpack_from
         self._halves = memoryview(self._map).cast("H")
         self._places: dict[int, int] = {}
-        self._due: dict[int, tuple[Bound, int]] = {}  # corrections not counted yet
+        self._due: dict[int, tuple[Sequence[Bound], int]] = {}  # tokens not counted yet, likewise
         self._draws: dict[int, Draw] = {}  # of who asked in this tenth, by the bounds' identity
         self._last = 0
         self._clock = clock
@@ -124,20 +124,16 @@ class SharedCounts:
             if held:
                 self._lock.leave()
 
-    def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
+    def charge(self, bounds: Sequence[Bound], tokens: int, now: Callable[[], int]) -> None:
         """Count `tokens` more, or where negative fewer, whether they are allowed or not.
 
         It is done under the lock before this worker's next decision there, or in a tenth of a
         second. Needs a running event loop.
         """
-        due = self._due
-        for bound in bounds:
-            number, _, _, token_step, _, _ = bound.figures
-            if token_step:
-                known = due.get(number)
-                due[number] = (bound, tokens if known is None else known[1] + tokens)
-        if due and self._timer is None:
-            self._settle_soon(now)
+        known = self._due.get(id(bounds))
+        self._due[id(bounds)] = (bounds, tokens if known is None else known[1] + tokens)
+        if self._timer is None:
+            self._settle_soon(now())
 
     def flush(self) -> None:
         """Settle, at the time it must be by now."""
@@ -148,7 +144,7 @@ class SharedCounts:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._reckoned = None, int
-        if self._due or any(draw.left for draw in self._draws.values()):
+        if self._due or any(draw.idle for draw in self._draws.values()):
             held = self._lock.enter()
             try:
                 self._correct(now, held)
@@ -160,7 +156,9 @@ class SharedCounts:
         self._draws.clear()
 
     def give(self, taken: Taken) -> None:
-        """Count the call of `taken` as running no longer."""
+        """Count the call of `taken` as running no longer, at the latest in a tenth of a second."""
+        if taken.lender is not None and taken.lender.keep():
+            return
         halves = self._halves
         for count in taken.places:
             if halves[count]:  # else its column was zeroed meanwhile
@@ -188,7 +186,7 @@ class SharedCounts:
         taken = self._decide(bounds, tokens, now, held)
         if taken.refused is not None:
             number = taken.refused.bound.figures[0]
-            others = [one for one in self._draws.values() if one.left and one.touches(number)]
+            others = [draw for draw in self._draws.values() if draw.idle and draw.touches(number)]
             for other in others:
                 self._give_back(other, now, held)
             return self._decide(bounds, tokens, now, held) if others else taken
@@ -225,15 +223,15 @@ class SharedCounts:
 
     def _give_back(self, draw: Draw, now: int, held: bool) -> None:  # noqa: FBT001 - private
         """Take what was not spent off the shared counts; without the lock its times lapse."""
-        for count in draw.places if draw.left else ():
-            self._halves[count] -= min(draw.left, self._halves[count])  # less if zeroed meanwhile
         if draw.left and held:
             for bound, _, _, place in draw.marks:
                 number, arrival, owed = _read(self._map, place)
                 if number == bound.figures[0]:
                     requests, tokens = draw.unspent(bound, now)
                     _write(self._map, place + _TIMES_AT, arrival - requests, owed - tokens)
-        draw.left = 0
+        for count in draw.places if draw.idle else ():
+            self._halves[count] -= min(draw.idle, self._halves[count])  # less if zeroed meanwhile
+        draw.empty()
 
     # -- deciding ------------------------------------------------------------------------------
 
@@ -291,7 +289,7 @@ class SharedCounts:
 
     def _correct(self, now: int, held: bool) -> None:  # noqa: FBT001 - private
         """Count what is due; with the lock."""
-        for bound, tokens in self._due.values():
+        for bound, tokens in _by_subject(self._due.values()):
             number, _, _, token_step, _, _ = bound.figures
             place = self._places.get(number, _NOWHERE)
             found, arrival, owed = _read(self._map, place)
@@ -345,6 +343,18 @@ class SharedCounts:
             if best == _NOWHERE or last < least:
                 best, least = place, last
         return best
+
+
+def _by_subject(due: Iterable[tuple[Sequence[Bound], int]]) -> Iterable[tuple[Bound, int]]:
+    """Return how many tokens are due of each subject whose tokens are limited."""
+    found: dict[int, tuple[Bound, int]] = {}
+    for bounds, tokens in due:
+        for bound in bounds:
+            number, _, _, token_step, _, _ = bound.figures
+            if token_step:
+                known = found.get(number)
+                found[number] = (bound, tokens if known is None else known[1] + tokens)
+    return found.values()
 
 
 def _since(began: float, clock: Clock, now: int) -> int:

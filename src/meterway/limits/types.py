@@ -7,7 +7,7 @@ request per step: never more than the burst plus the rate times the time.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -131,17 +131,25 @@ class Refusal(msgspec.Struct, frozen=True):
     wait: int
 
 
+class Lender(Protocol):
+    """Of whom a call was had that was counted before it came."""
+
+    def keep(self) -> bool:
+        """Go on counting a call that ended as running, for the next; False with enough of them."""
+
+
 class Taken(msgspec.Struct):
     """The answer to a wish: `refused`, or what was taken for it.
 
-    `marks` has the subjects that were counted. `places` is where the store counted the running
-    call, and its own business.
+    `marks` has the subjects that were counted, or of them those with the least left. `places` is
+    where the store counted the running call, and `lender` of whom it had it: its own business.
     """
 
     now: int
     marks: Sequence[Mark]
     places: Sequence[int] = ()
     refused: Refusal | None = None
+    lender: Lender | None = None
 
 
 class Counts(Protocol):
@@ -163,14 +171,17 @@ class Counts(Protocol):
         Most calls take this way, which costs no coroutine.
         """
 
-    def charge(self, bounds: Sequence[Bound], tokens: int, now: int) -> None:
+    def charge(self, bounds: Sequence[Bound], tokens: int, now: Callable[[], int]) -> None:
         """Count `tokens` more, or where negative fewer, whether they are allowed or not.
 
-        Others may learn of it a moment later.
+        Others may learn of it a moment later. `now` is asked where the time matters.
         """
 
     def give(self, taken: Taken) -> None:
-        """Count the call of `taken` as running no longer; its requests and tokens stay counted."""
+        """Count the call of `taken` as running no longer; its requests and tokens stay counted.
+
+        Others may learn of it a moment later, while there is plenty.
+        """
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -192,19 +203,37 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
 def standings(taken: Taken, at: float) -> Standings:
     """Return what was left after a decision, of the limit with the least left."""
     requests = tokens = None
+    now = taken.now
     for bound, arrival, owed, _ in taken.marks:
         limit, (_, request_step, _, token_step, _, _) = bound.limit, bound.figures
         if limit.requests is not None:
-            requests = _closer(requests, limit.requests, arrival - taken.now, request_step)
+            one = _standing(limit.requests, arrival - now, request_step)
+            requests = one if requests is None else _closer(requests, one)
         if limit.tokens is not None:
-            tokens = _closer(tokens, limit.tokens, owed - taken.now, token_step)
+            one = _standing(limit.tokens, owed - now, token_step)
+            tokens = one if tokens is None else _closer(tokens, one)
     return Standings(at=at, requests=requests, tokens=tokens)
 
 
-def _closer(known: Standing | None, limit: int, ahead: int, step: int) -> Standing:
-    """Return the closer of two limits: the one with less left, or as much but later renewed."""
+def telling(marks: Sequence[Mark], now: int) -> Sequence[Mark]:
+    """Return those of the marks that `standings` tells of, two at most."""
+    told = standings(Taken(now, marks), 0.0)
+    found: dict[str, Mark] = {}
+    for mark in marks:
+        one = standings(Taken(now, [mark]), 0.0)
+        if one.requests is not None and one.requests == told.requests:
+            found.setdefault("requests", mark)
+        if one.tokens is not None and one.tokens == told.tokens:
+            found.setdefault("tokens", mark)
+    return [mark for mark in marks if mark in found.values()]
+
+
+def _standing(limit: int, ahead: int, step: int) -> Standing:
     used = -(-ahead // step)
-    remaining, reset = (limit - used if used < limit else 0), ahead / SECOND
-    if known is None or (remaining, -reset) < (known.remaining, -known.reset):
-        return Standing(limit, remaining, reset)
-    return known
+    return Standing(limit, limit - used if used < limit else 0, ahead / SECOND)
+
+
+def _closer(one: Standing, other: Standing) -> Standing:
+    """Return the one with less left, or as much but later renewed."""
+    closer = (other.remaining, -other.reset) < (one.remaining, -one.reset)
+    return other if closer else one
