@@ -144,8 +144,7 @@ class Shop:
         self.billing = Billing(
             catalog,
             self.pricing,
-            self.purse,
-            self.journal,
+            self,
             lambda model: Terms(model, self.free),
             gathers=gathers,
         )

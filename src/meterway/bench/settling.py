@@ -110,6 +110,18 @@ def figures(costs: Costs) -> tuple[Row, ...]:
     return tuple(rows.spoilt(row, costs.breaks) for row in found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Funds:
+    """What the worker has."""
+
+    purse: Purse
+    journal: Journal
+
+
+def _terms(name: str) -> Terms:
+    return Terms(name, free=False)
+
+
 @asynccontextmanager
 async def _billing(shop: Shop, folder: Path) -> AsyncIterator[tuple[Billing, Journal]]:
     """Open what a worker has of money, on a journal of its own."""
@@ -123,7 +135,7 @@ async def _billing(shop: Shop, folder: Path) -> AsyncIterator[tuple[Billing, Jou
         catalog = Catalog()
         pricing = Pricing(catalog, shop.book)
         yield (
-            Billing(catalog, pricing, purse, journal, lambda name: Terms(name, free=False)),
+            Billing(catalog, pricing, _Funds(purse, journal), _terms),
             journal,
         )
         await purse.close()

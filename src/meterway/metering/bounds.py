@@ -12,8 +12,8 @@ from typing import Final
 
 from meterway.catalog.tariffs import PPM, Resolved
 from meterway.catalog.types import Model
-from meterway.kit.money import Nanos
-from meterway.metering.pricing import at_list_price, factor_of, rounded, step_of
+from meterway.kit.money import MOST, Nanos
+from meterway.metering.pricing import factor_of, rounded, step_of
 from meterway.protocols.chat.sizes import Sizes
 from meterway.tokens.families import ClaudeFamily, Images, OpenAIFamily, family_of
 
@@ -89,7 +89,8 @@ class Ceiling:
         if written > 0:
             amount += written * step.output
         if self._is_list_price:
-            return at_list_price(amount)
+            most = -(-amount // PPM)
+            return min(MOST, most)
         return rounded(amount, self._factor, self._multipliers)
 
     def _read(self, sizes: Sizes) -> int:

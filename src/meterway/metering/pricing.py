@@ -10,6 +10,7 @@ from meterway.kit.money import MOST, Nanos
 from meterway.metering.errors import UnpricedServiceError
 from meterway.protocols.usage import READ, Counts, Usage
 
+_TWO_PPM = 2 * PPM
 _USUAL = frozenset({"default", "standard", "auto"})
 
 
@@ -36,7 +37,8 @@ def price_of_counts(
         counts = [max(count, 0) for count in counts]
     total: int = sum(map(mul, counts, step.flat), rates.request * PPM)
     if service is None and not multipliers:  # the usual call, without the steps it does not need
-        return at_list_price(total)
+        amount = (2 * total + PPM) // _TWO_PPM
+        return min(MOST, amount)
     return rounded(total, factor_of(rates, service), multipliers)
 
 
@@ -78,11 +80,6 @@ def service_of(rates: Resolved, asked: str | None, told: str | None) -> str | No
     if told is None or (told not in _USUAL and rates.services.get(told, most + 1) > most):
         told = asked
     return None if told in _USUAL else told
-
-
-def at_list_price(millionths: int) -> Nanos:
-    """Do what `rounded` does where nothing is multiplied."""
-    return min((2 * millionths + PPM) // (2 * PPM), MOST)
 
 
 def rounded(millionths: int, factor: int, multipliers: Sequence[int]) -> Nanos:

@@ -29,12 +29,49 @@ _RETRY_SECONDS = 1.0
 _SUFFIX = 8
 
 
+class _NoJournal:
+    """Stands for a journal that the database does not know yet.
+
+    If this process ended, nobody could tell whose records those are.
+    """
+
+    def __init__(self, refusal: str) -> None:
+        self._refusal = refusal
+
+    def reserve(self) -> None:
+        """Raise `UnavailableError`."""
+        raise UnavailableError(self._refusal, retry_after=_RETRY_SECONDS)
+
+    def write(self, record: bytes) -> None:
+        """Nothing is written where nothing can be reserved."""
+        raise AssertionError(f"no room was reserved for {len(record)} bytes")
+
+    def release(self) -> None:
+        """Nor is anything given back."""
+        raise AssertionError("no room was reserved")
+
+
+class _NoPurse:
+    """Stands for a purse whose journal the database does not know yet."""
+
+    def __init__(self, money: "Money") -> None:
+        self._money = money
+
+    def take(self, budgets: tuple[Budget, ...], amount: Nanos) -> None:
+        """Hold nothing: there are no leases."""
+
+    async def borrow(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken:
+        """Hold an amount once the purse is there. Raises what `Purse.borrow` raises."""
+        purse = await self._money.ready()
+        return await purse.borrow(budgets, amount)
+
+
 class Money:
     """Prices, journal and purse of one worker's life, each there as soon as it can be.
 
     `name` is the journal's, and no other process ever has it. A worker starts while the disk is
-    full or the database is down, refuses what it cannot do, and mends by itself. Here it stands
-    for journal and purse, as `relay.billing` wants them.
+    full or the database is down, refuses what it cannot do, and mends by itself: `journal` and
+    `purse` are there at once, as `relay.billing` wants them, and become the real ones.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker has
@@ -64,7 +101,8 @@ class Money:
         self._tasks = Tasks()
         self._disk = GroupCommit(self._sync, self._tasks)
         self._failing = False
-        self._refusal: str | None = None
+        self.journal: Journal | _NoJournal = _NoJournal("Calls cannot be recorded yet; try again.")
+        self.purse: Purse | _NoPurse = _NoPurse(self)
 
     # -- prices ----------------------------------------------------------------------------------
 
@@ -75,33 +113,15 @@ class Money:
 
     # -- the journal -----------------------------------------------------------------------------
 
-    def reserve(self) -> None:
-        """Keep room for one record. Raises `JournalFullError`.
-
-        Raises `UnavailableError` while the database does not know the journal: if this process
-        ended, nobody could tell whose records those are.
-        """
-        if self._purse is None or self._journal is None:
-            raise UnavailableError(
-                self._refusal or "Calls cannot be recorded yet; try again shortly.",
-                retry_after=_RETRY_SECONDS,
-            )
-        self._journal.reserve()
+    @property
+    def registered(self) -> bool:
+        """Whether the database knows the journal, and calls can be recorded."""
+        return self._purse is not None
 
     def _opened(self) -> Journal:
         if self._journal is None:
             self._journal = Journal.open(self._folder, self.name)
         return self._journal
-
-    def write(self, record: bytes) -> None:
-        """Write a record into room that was reserved."""
-        assert self._journal is not None, "its room was reserved"
-        self._journal.write(record)
-
-    def release(self) -> None:
-        """Give the room of one record back."""
-        assert self._journal is not None, "its room was reserved"
-        self._journal.release()
 
     async def _keep_synced(self) -> None:
         while True:
@@ -131,26 +151,12 @@ class Money:
 
     # -- the purse -------------------------------------------------------------------------------
 
-    def take(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken | None:
-        """Hold an amount from memory; None where that does not do."""
-        return None if self._purse is None else self._purse.take(budgets, amount)
-
-    async def borrow(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken:
-        """Hold an amount, asking the database. Raises what `Purse.borrow` raises."""
-        purse = self._purse or await self._registered()
-        return await purse.borrow(budgets, amount)
-
-    @property
-    def registered(self) -> bool:
-        """Whether the database knows the journal, and calls can be recorded."""
-        return self._purse is not None
-
     async def answer_recalls(self) -> None:
         """Return what is idle of budgets that other machines wait for."""
         if self._purse is not None:
             await self._purse.answer_recalls()
 
-    async def _registered(self) -> Purse:
+    async def ready(self) -> Purse:
         """Make the journal known, once for all who ask. Raises `UnavailableError`."""
         if self._registering is None:
             self._registering = self._tasks.spawn(self._register(), name="journal.register")
@@ -161,13 +167,14 @@ class Money:
                 self._registering = None
 
     async def _register(self) -> Purse:
-        self._opened()
+        journal = self._opened()
         place = await asyncio.to_thread(journals.place_of, self._folder)
         async with transaction(self._engine) as tx:
             number = await journals.register(tx, self.name, place, self._clock.now())
         self._ids.move(number)  # whatever clocks do, no process before had it
         purse = Purse(self._engine, number, self._clock, self._board, workers=self._workers)
-        self._purse = purse
+        self._purse = self.purse = purse
+        self.journal = journal
         self._tasks.spawn(purse.run(), name="purse.run")
         return purse
 
@@ -187,9 +194,9 @@ class Money:
 
     async def _try_to_register(self) -> None:
         try:
-            await self._registered()
+            await self.ready()
         except UnavailableError as error:
-            self._refusal = error.message
+            self.journal = _NoJournal(error.message)
             _log.warning("journal.not_registered", error=error.message)
 
     async def close(self) -> None:

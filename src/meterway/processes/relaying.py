@@ -113,7 +113,7 @@ class Relaying:
         money = self._money
         if money is None:
             return None
-        return Billing(self.catalog, money.pricing, money, money, self.terms, gathers=gathers)
+        return Billing(self.catalog, money.pricing, money, self.terms, gathers=gathers)
 
     def write_down(self) -> None:
         """Journal the calls that ended; nothing of their replies' ends may leave before."""

@@ -6,17 +6,18 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 import structlog
+from msgspec.structs import astuple
 
 from meterway.auth.types import Principal
 from meterway.catalog.book import Book
 from meterway.catalog.service import Catalog
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.errors import InsufficientBalanceError
-from meterway.ledger.budgets.types import Budget, BudgetKind
+from meterway.ledger.budgets.types import Budget, BudgetKind, Takes
 from meterway.ledger.charges.records import encode_record
 from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
 from meterway.metering.bounds import Ceiling
-from meterway.metering.pricing import price, service_of
+from meterway.metering.pricing import price, price_of_counts, service_of
 from meterway.metering.quotes import Pricing, Quote
 from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.codec import Facts
@@ -69,6 +70,18 @@ class Journal(Protocol):
         """Give the room back."""
 
 
+class Funds(Protocol):
+    """What a worker pays calls from and writes them down in, as they are at the moment."""
+
+    @property
+    def purse(self) -> Purse:
+        """The leases."""
+
+    @property
+    def journal(self) -> Journal:
+        """The journal; one that is not there yet refuses to reserve."""
+
+
 class Billing:
     """Opens a tab for each call of one worker.
 
@@ -77,24 +90,22 @@ class Billing:
     before its reply's last byte leaves, and no sooner.
     """
 
-    def __init__(  # noqa: PLR0913 - what a worker has of money
+    def __init__(
         self,
         catalog: Catalog,
         pricing: Pricing,
-        purse: Purse,
-        journal: Journal,
+        funds: Funds,
         terms: Callable[[str], Terms],
         *,
         gathers: bool = False,
     ) -> None:
         self._catalog = catalog
         self._pricing = pricing
-        self._purse = purse
         self._terms = terms
         self._plans: dict[tuple[int, str, str | None, str], _Plan] = {}
         self._gathers = gathers
         self._ended: list[tuple[Tab, CallRecord, str | None]] = []
-        self.journal = journal
+        self.funds = funds
         self._short: dict[_Budgets, tuple[Nanos, float]] = {}
 
     async def open(self, call: Call, caller: Principal, record: CallRecord) -> "Tab":
@@ -109,28 +120,28 @@ class Billing:
         facts = call.facts
         plan = self._plan(caller, facts, record)
         most = plan.ceiling.of(call.codec.sizes(call.body), facts.max_tokens, facts.choices)
-        self.journal.reserve()
+        self.funds.journal.reserve()
         try:
             taken, funding = await self._borrowed(plan, most, record)
         except BaseException:
-            self.journal.release()
+            self.funds.journal.release()
             raise
-        return Tab(self, plan.quote, facts.service_tier, taken, funding)
+        return Tab(self, plan, facts.service_tier, taken, funding)
 
     def at_once(self, call: Call, caller: Principal, record: CallRecord) -> "Tab | None":
         """Do the same from memory, as nearly every call can; None where the database is asked."""
-        facts = call.facts
+        facts, funds = call.facts, self.funds
         plan = self._plan(caller, facts, record)
         most, taken = 0, None
         if plan.limited:
             most = plan.ceiling.of(call.codec.sizes(call.body), facts.max_tokens, facts.choices)
-        self.journal.reserve()
+        funds.journal.reserve()
         if most:
-            taken = None if record.billing else self._purse.take(plan.budgets, most)
+            taken = None if record.billing else funds.purse.take(plan.budgets, most)
             if taken is None:
-                self.journal.release()
+                funds.journal.release()
                 return None
-        return Tab(self, plan.quote, facts.service_tier, taken, plan.funding)
+        return Tab(self, plan, facts.service_tier, taken, plan.funding)
 
     def forget(self) -> None:
         """Plan every call anew; to be called when what models are priced as may have changed."""
@@ -139,7 +150,11 @@ class Billing:
     def _plan(self, caller: Principal, facts: Facts, record: CallRecord) -> "_Plan":
         """Return how such calls are paid."""
         plan = self._plans.get((id(caller), facts.model, facts.service_tier, record.billing))
-        if plan is None or not plan.holds(record.began, self._pricing.book):
+        if (
+            plan is None
+            or not plan.since <= record.began < plan.until
+            or plan.book is not self._pricing.book
+        ):
             plan = self._planned(caller, facts.model, facts.service_tier, record)
         return plan
 
@@ -161,6 +176,7 @@ class Billing:
         first, end = book.span(now)
         plan = _Plan(
             caller=caller,
+            name=name,
             since=max(since, first),
             until=min(until, end),
             book=book,
@@ -180,7 +196,7 @@ class Billing:
         self, plan: "_Plan", most: Nanos, record: CallRecord
     ) -> tuple[Taken | None, Funding]:
         """Hold `most` of the billing channel's credit where that covers it, else as ever."""
-        purse, budgets = self._purse, plan.budgets
+        purse, budgets = self.funds.purse, plan.budgets
         if record.billing:
             taken = purse.take(plan.credit, most)
             taken = taken or await self._lent(plan.credit, most, record.began)
@@ -199,7 +215,7 @@ class Billing:
         if most >= least and 0 <= now - since < _SHORT_SECONDS:
             return None
         try:
-            return await self._purse.borrow(credit, most)
+            return await self.funds.purse.borrow(credit, most)
         except InsufficientBalanceError:
             if len(self._short) >= _SHORT_KEPT:
                 self._short.clear()
@@ -208,34 +224,30 @@ class Billing:
 
     def charge(self, tab: "Tab", record: CallRecord, service: str | None) -> None:
         """Journal a call that was priced: now, or with those that end in the same turn."""
-        if not self._gathers:
-            self.journal.write(encode_record(tab.charged(record, service)))
-            return
         ended = self._ended
         ended.append((tab, record, service))
-        if len(ended) >= _MOST_GATHERED:
-            self.write_down()
-        elif len(ended) == 1:  # where nothing is written any more, as to a client who left
+        if len(ended) == 1 and self._gathers:
+            # where nothing is written any more, as to a client who left
             asyncio.get_running_loop().call_soon(self.write_down)
+        elif len(ended) >= _MOST_GATHERED or not self._gathers:
+            self.write_down()
 
     def write_down(self) -> None:
         """Journal the calls that ended, in their order; who writes to clients calls this before."""
         ended, self._ended = self._ended, []
+        write = self.funds.journal.write
         for tab, record, service in ended:
             try:
-                self.journal.write(encode_record(tab.charged(record, service)))
+                write(encode_record(tab.charged(record, service)))
             except Exception as error:  # noqa: BLE001 - one call's fault is not the others'
                 _log.error("call.not_journalled", call_id=record.call_id, exc_info=error)
 
-    def cost(self, record: CallRecord, usage: Usage, asked: Quote, service: str | None) -> Nanos:
-        """Return what the answering upstream charges us, as far as its list price is known.
-
-        `asked` is what the call itself was priced by.
-        """
+    def cost(self, record: CallRecord, usage: Usage, plan: "_Plan", service: str | None) -> Nanos:
+        """Return what the answering upstream charges us, as far as its list price is known."""
         last = record.attempts[-1]
         if last.free:
             return 0
-        quote = self._pricing.quote(last.model, at=record.began)
+        quote, asked = self._pricing.quote(last.model, at=record.began), plan.quote
         if quote is None:
             return 0
         if quote.rates is asked.rates and not asked.factors:
@@ -246,11 +258,13 @@ class Billing:
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How one caller's calls for one model are paid: from `since` until `until`, by one book.
 
-    What is `limited` takes a hold. `credit` are the budgets where a billing channel's credit pays.
-    Keeping the caller keeps its identity, by which plans are found.
+    `name` is what its model is priced as. What is `limited` takes a hold. `credit` are the budgets
+    where a billing channel's credit pays. Keeping the caller keeps its identity, by which plans
+    are found.
     """
 
     caller: Principal
+    name: str
     since: float
     until: float
     book: Book
@@ -261,54 +275,57 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     credit: _Budgets
     funding: Funding
 
-    def holds(self, now: float, book: Book) -> bool:
-        """Whether prices and membership are still the same."""
-        return self.since <= now < self.until and self.book is book
-
 
 class Tab:
     """What one call holds; `close` it once."""
 
-    __slots__ = ("_billing", "_quote", "_service", "_source", "_taken")
+    __slots__ = ("_billing", "_plan", "_service", "_source", "_taken")
 
     def __init__(
         self,
         billing: Billing,
-        quote: Quote,
+        plan: _Plan,
         service: str | None,
         taken: Taken | None,
         source: Funding,
     ) -> None:
         self._billing = billing
-        self._quote = quote
+        self._plan = plan
         self._service = service
         self._taken = taken
         self._source = source
 
     def close(self, record: CallRecord, *, due: bool) -> None:
         """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
-        taken, billing = self._taken, self._billing
         if due:
-            usage, quote = record.usage or _NO_USAGE, self._quote
+            counts, quote = astuple(record.usage or _NO_USAGE), self._plan.quote
             service = service_of(quote.rates, self._service, record.service_tier)
-            record.price = price(usage, quote.rates, quote.factors, service)
-            billing.charge(self, record, service)
+            record.price = price_of_counts(counts, quote.rates, quote.factors, service)
+            self._billing.charge(self, record, service)
             return
-        if taken is not None:
-            taken.release()
-        billing.journal.release()
+        if self._taken is not None:
+            self._taken.release()
+        self._billing.funds.journal.release()
 
     def charged(self, record: CallRecord, service: str | None) -> Record:
         """End the hold of a call that was priced, and return what is kept of it."""
-        usage, amount = record.usage or _NO_USAGE, record.price
-        takes, overrun = ((), 0) if self._taken is None else self._taken.close(amount)
-        cost = self._billing.cost(record, usage, self._quote, service)
+        usage, amount, plan = record.usage or _NO_USAGE, record.price, self._plan
+        takes: Takes = ()
+        overrun = held = 0
+        if self._taken is not None:
+            takes, overrun = self._taken.close(amount)
+            held = self._taken.amount
+        last = record.attempts[-1]
+        if last.model == plan.name and not (plan.quote.factors or last.free):
+            cost = amount  # nearly always: one price for both, and nothing multiplied
+        else:
+            cost = self._billing.cost(record, usage, plan, service)
         return Record(
             call_id=record.call_id,
             user_id=record.user_id,
             key_id=record.key_id,
             model=record.model,
-            channel_id=record.attempts[-1].channel_id,
+            channel_id=last.channel_id,
             funding=self._source if amount else Funding.HOUSE,
             price=amount,
             # beyond a postpaid user's capped key it is owed all the same
@@ -316,35 +333,37 @@ class Tab:
             cost=cost,
             billing=record.billing,
             takes=takes,
-            receipt=self._receipt(record, usage, service, cost),
+            receipt=_receipt(record, usage, plan.quote, service, held, cost),
         )
 
-    def _receipt(
-        self, record: CallRecord, usage: Usage, service: str | None, cost: Nanos
-    ) -> Receipt:
-        *failed, last = record.attempts
-        answered = AttemptCost(last.channel, last.status, last.error, cost)
-        assert record.outcome is not None, "the outcome is fixed before its price"
-        return Receipt(
-            dialect=record.dialect,
-            stream=record.stream,
-            outcome=record.outcome,
-            usage=usage,
-            usage_source=record.usage_source,
-            price_id=self._quote.price.id,
-            hold=0 if self._taken is None else self._taken.amount,
-            began=record.began,
-            seconds=record.seconds,
-            first_byte=record.first_byte,
-            multipliers=self._quote.multipliers,
-            service=service,
-            policy=record.policy,
-            error=record.error,
-            attempts=(
-                *[AttemptCost(one.channel, one.status, one.error) for one in failed],
-                answered,
-            ),
-        )
+
+def _receipt(  # noqa: PLR0913, PLR0917 - what it is made of
+    record: CallRecord, usage: Usage, quote: Quote, service: str | None, hold: Nanos, cost: Nanos
+) -> Receipt:
+    attempts = record.attempts
+    last = attempts[-1]
+    answered: tuple[AttemptCost, ...] = (AttemptCost(last.channel, last.status, last.error, cost),)
+    if len(attempts) > 1:
+        failed = [AttemptCost(one.channel, one.status, one.error) for one in attempts[:-1]]
+        answered = (*failed, *answered)
+    assert record.outcome is not None, "the outcome is fixed before its price"
+    return Receipt(
+        dialect=record.dialect,
+        stream=record.stream,
+        outcome=record.outcome,
+        usage=usage,
+        usage_source=record.usage_source,
+        price_id=quote.price.id,
+        hold=hold,
+        began=record.began,
+        seconds=record.seconds,
+        first_byte=record.first_byte,
+        multipliers=quote.multipliers,
+        service=service,
+        policy=record.policy,
+        error=record.error,
+        attempts=answered,
+    )
 
 
 def _budgets(caller: Principal) -> _Budgets:

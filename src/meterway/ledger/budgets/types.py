@@ -11,6 +11,8 @@ from meterway.kit.money import Nanos
 class BudgetKind(StrEnum):
     """What can run out."""
 
+    __hash__ = str.__hash__  # Enum's own is slow, and every hold looks its budgets up
+
     WALLET = "wallet"  # a user's free and paid money, as one number; owner: the user
     CREDIT = "credit"  # a user's money for one billing channel; owner: the user; name: the channel
     KEY = "key"  # what a key may still spend; owner: the key

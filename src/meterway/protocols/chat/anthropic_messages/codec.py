@@ -14,7 +14,7 @@ from meterway.protocols.chat.anthropic_messages import (
     stream_out,
 )
 from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
-from meterway.protocols.chat.sizes import Sizes, sizes_of
+from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.dialects import Dialect
 
 
@@ -33,9 +33,7 @@ class AnthropicMessages:
         """Upstreams speak this dialect too."""
         return self
 
-    def sizes(self, body: RawObject) -> Sizes:
-        """Measure a request."""
-        return sizes_of(body)
+    sizes = staticmethod(sizes_of)
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the path at fault."""

@@ -16,7 +16,7 @@ from meterway.protocols.chat.openai_chat import (
     stream_in,
     stream_out,
 )
-from meterway.protocols.chat.sizes import Sizes, sizes_of
+from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.dialects import Dialect
 
 
@@ -38,9 +38,7 @@ class OpenAIChat:
         """Upstreams speak this dialect too."""
         return self
 
-    def sizes(self, body: RawObject) -> Sizes:
-        """Measure a request."""
-        return sizes_of(body)
+    sizes = staticmethod(sizes_of)
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request."""
