@@ -4,80 +4,19 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
-from meterway.kit.json import decode_top
-from meterway.protocols.chat.call import Call
 from meterway.protocols.chat.envelopes import Envelope, label, seal, unlabel
-from meterway.protocols.chat.openai_responses import ResponsesTurn, frame_of
 from meterway.protocols.dialects import Dialect
 from meterway.protocols.errors import CompactedElsewhereError
-from meterway.relay.attempts import RetryPolicy
-from meterway.relay.pipeline import relay
 from meterway.routing.health import Breaker
 from meterway.upstreams.errors import ThoughtsRefusedError, VendorFaultError
-from meterway.upstreams.types import Channel, Credential, Provider
-from tests.factories.relays import CALLER, Relay, channel
-from tests.fakes.organisations import Organisation, Organisations
+from tests.factories.houses import RESPONSES, House, credential
+from tests.factories.relays import Relay, channel
 
-RESPONSES = Provider(
-    name="responses-row", title="R", source="x", speaks={Dialect.OPENAI_RESPONSES: "/responses"}
-)
-INCLUDE = ["reasoning.encrypted_content"]
 GO_ON = {"role": "user", "content": "And?"}
 FORGED = "A" * 12
 streamed = pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
-
-
-def credential(name: str) -> Credential:
-    return Credential(name, name, f"maker-of-{name}--")
-
-
-class House:
-    """Two channels of one model, each with an account of its own; `first` is asked first."""
-
-    def __init__(self, *channels: Channel, breaker: Breaker | None = None) -> None:
-        self.a, self.b = Organisation("a"), Organisation("b")
-        transport = Organisations(self.a, self.b)
-        policy = RetryPolicy(rounds=1)
-        self.relay = Relay(
-            channels=channels or self.channels("a", "b"),
-            transport=transport,
-            policy=policy,
-            breaker=breaker,
-        )
-
-    @staticmethod
-    def channels(*names: str) -> list[Channel]:
-        """Return a channel for each account, tried in this order."""
-        return [
-            channel(number, RESPONSES, credentials=(credential(name),), priority=number)
-            for number, name in enumerate(names, 1)
-        ]
-
-    def turn_to(self, *names: str) -> None:
-        """Prefer the accounts in another order from now on, or do without some."""
-        other = Relay(channels=self.channels(*names))
-        self.relay.gate.router = other.gate.router
-
-    async def ask(self, *, streams: bool = False, **fields: Any) -> Any:
-        """Return the output of a response, and the output that is kept of it."""
-        asked = {"model": "gpt-5", "input": "Hi", "include": INCLUDE, **fields}
-        body = decode_top(json.dumps(asked | {"stream": streams}).encode())
-        turn = ResponsesTurn(frame_of(body, "resp_ours", 7), self.relay.clock)
-        reply = await relay(Call(1, turn, body), CALLER, self.relay.gate)
-        async with reply:
-            told = reply.first + b"".join([chunk async for chunk in reply.rest()])
-        assert turn.frame.final is not None
-        assert turn.frame.final in told
-        assert b'"gAAAA' not in told
-        output = msgspec.json.decode(turn.frame.output or b"")
-        return msgspec.json.decode(turn.frame.final)["output"], output
-
-
-def attempts(house: House) -> list[str | None]:
-    return [attempt.credential for attempt in house.relay.records[-1].attempts]
 
 
 @streamed
@@ -88,7 +27,7 @@ async def test_the_next_turn_goes_to_the_account_that_made_the_thought(streams: 
 
     await house.ask(input=[*output, GO_ON], streams=streams)
 
-    assert attempts(house) == ["a"]
+    assert house.attempts() == ["a"]
     assert house.a.read() == [f"{house.a.secret}1"]
     assert [item["id"] for item in house.a.last["input"][:2]] == ["rs_a1", "msg_a1"]
     assert unlabel(output[0]["encrypted_content"]) == (credential("a").maker, f"{house.a.secret}1")
@@ -103,7 +42,7 @@ async def test_another_account_is_asked_without_it_where_its_maker_is_down(strea
 
     more, _ = await house.ask(input=[*output, GO_ON], streams=streams)
 
-    assert attempts(house) == ["a", "b"]
+    assert house.attempts() == ["a", "b"]
     assert (house.b.read(), house.b.refused) == ([], 0)
     kinds = [(item.get("type"), item.get("id")) for item in house.b.last["input"]]
     assert kinds == [("message", None), (None, None)]
@@ -119,7 +58,7 @@ async def test_each_thought_of_a_history_goes_to_its_maker_the_latest_deciding()
 
     await house.ask(input=[*first, GO_ON, *second, GO_ON])
 
-    assert attempts(house) == ["b"]
+    assert house.attempts() == ["b"]
     assert house.b.read() == [f"{house.b.secret}1"]
     ids = [item.get("id") for item in house.b.last["input"]]
     assert ids == [None, None, "rs_b1", "msg_b1", None]
@@ -133,7 +72,7 @@ async def test_a_resting_maker_is_not_waited_for():
 
     await house.ask(input=[*output, GO_ON])
 
-    assert attempts(house) == ["b"]
+    assert house.attempts() == ["b"]
     assert (house.b.read(), house.b.refused) == ([], 0)
 
 
@@ -151,11 +90,11 @@ async def test_keys_of_one_channel_are_accounts_of_their_own():
     keys = (credential("a"), credential("b"))
     house = House(channel(1, RESPONSES, credentials=keys))
     output, _ = await house.ask()
-    (maker,) = attempts(house)
+    (maker,) = house.attempts()
 
     for _ in range(3):  # whosever turn it is
         await house.ask(input=[*output, GO_ON])
-        assert attempts(house) == [maker]
+        assert house.attempts() == [maker]
 
 
 async def test_one_account_is_known_again_over_another_channel():
@@ -175,7 +114,7 @@ async def test_a_thought_from_before_makers_had_names_goes_where_any_call_goes()
 
     await house.ask(input=[old, GO_ON])
 
-    assert attempts(house) == ["a"]
+    assert house.attempts() == ["a"]
     assert house.a.last["input"][0] == old
 
 
@@ -185,7 +124,7 @@ async def test_an_old_thought_finds_its_maker_where_another_refuses_it():
 
     await house.ask(input=[old, GO_ON])
 
-    assert attempts(house) == ["a", "b"]
+    assert house.attempts() == ["a", "b"]
     assert (house.a.refused, house.b.last["input"][0]) == (1, old)
     assert not house.relay.health.troubled
 
@@ -220,7 +159,7 @@ async def test_a_forged_name_leads_nowhere_else_and_nothing_forged_is_sent(text:
 
     await house.ask(input=[forged, GO_ON])
 
-    assert attempts(house) == ["a"]
+    assert house.attempts() == ["a"]
     assert (house.a.read(), house.a.refused) == ([], 0)
 
 
@@ -231,7 +170,7 @@ async def test_a_forged_secret_under_a_true_name_reaches_nobody_but_that_account
 
     await house.ask(input=[forged, GO_ON])
 
-    assert attempts(house) == ["b", "a"]
+    assert house.attempts() == ["b", "a"]
     assert (house.b.refused, house.a.read()) == (1, [])
 
 
@@ -245,7 +184,7 @@ async def test_a_name_does_not_lead_to_a_channel_that_lacks_the_model():
 
     await house.ask(input=[item, GO_ON])
 
-    assert (attempts(house), house.b.asked) == (["a"], [])
+    assert (house.attempts(), house.b.asked) == (["a"], [])
 
 
 @streamed
@@ -257,7 +196,7 @@ async def test_a_vendors_own_compaction_goes_to_its_maker_too(streams: bool):  #
 
     await house.ask(input=[output[0], GO_ON], streams=streams)
 
-    assert (output[0]["type"], attempts(house)) == ("compaction", ["a"])
+    assert (output[0]["type"], house.attempts()) == ("compaction", ["a"])
     assert house.a.read() == [f"{house.a.secret}short"]
 
 
@@ -316,10 +255,10 @@ async def test_clients_of_other_dialects_come_back_to_the_account_too(
     house.turn_to("b", "a")
 
     await house.relay.run({**named, **next_of(reply)}, dialect)
-    back = attempts(house), house.a.read()
+    back = house.attempts(), house.a.read()
     house.a.down = True
     await house.relay.run({**named, **next_of(reply)}, dialect)
 
     assert back == (["a"], [f"{house.a.secret}1"])
-    assert attempts(house) == ["a", "b"]
+    assert house.attempts() == ["a", "b"]
     assert (house.b.read(), house.b.refused) == ([], 0)
