@@ -23,6 +23,7 @@ from meterway.relay.stream import Reply
 from meterway.relay.till import Till
 from meterway.routing.health import Breaker, Health
 from meterway.routing.router import Router
+from meterway.upstreams.transport import Transport
 from meterway.upstreams.types import Channel, Credential, Provider
 from tests.fakes.clock import FakeClock
 from tests.fakes.transport import ScriptedTransport
@@ -68,13 +69,14 @@ class Relay:
         breaker=None,
         billing: Billing | None = None,
         materials: Materials | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.transport = ScriptedTransport(*answers)
         self.health = Health(self.clock, breaker or Breaker(threshold=3, first=5))
         self.records: list[CallRecord] = []
         router = Router(channels or [channel()], Catalog([]), self.health)
-        exchange = Exchange({"network": self.transport}, CODECS, self.clock, materials)
+        exchange = Exchange({"network": transport or self.transport}, CODECS, self.clock, materials)
         attempts = Attempts(exchange, self.health, self.clock, policy or RetryPolicy())
         till = Till(self.clock, [self.records.append], billing)
         self.gate = Gate(unchanged, router, unlimited(self.clock), till, attempts)

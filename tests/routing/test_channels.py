@@ -1,5 +1,7 @@
 """Channels: stored with their secrets sealed, listed as the router wants them."""
 
+import re
+
 import pytest
 from sqlalchemy import text
 
@@ -259,3 +261,34 @@ async def test_unusable_facts_are_refused_without_showing_secrets(sqlite, facts,
     assert said in caught.value.message
     assert "canary" not in caught.value.message
     assert await _list(sqlite) == []
+
+
+async def _makers(engine, key=b"k" * 32):
+    channels = await _list(engine, maker_key=key)
+    return [one.maker for channel in channels for one in channel.credentials or (channel,)]
+
+
+async def test_accounts_have_names_that_last_and_tell_nothing(engine):
+    facts = {"base_url": FULL.base_url, "headers": FULL.headers, "secrets": FULL.secrets[:1]}
+    await _add(engine)  # with several keys
+    await _add(engine, _new(name="same", **facts))
+    await _add(engine, _new(name="place", **{**facts, "base_url": "https://us.vendor/v1"}))
+    await _add(engine, _new(name="bare", **{**facts, "headers": {}}))
+
+    first, again = await _makers(engine), await _makers(engine)
+    other = await _makers(engine, b"o" * 32)
+
+    assert first == again
+    *own, same, place, bare = first
+    assert same == own[0]
+    assert len({*own, place, bare}) == len(own) + 2
+    assert set(first).isdisjoint(other)
+    assert all(re.fullmatch("[A-Za-z0-9_-]{12}", name) for name in first)
+
+
+async def test_accounts_have_no_names_for_those_who_only_look(engine):
+    await _add(engine)
+
+    [channel] = await _list(engine)
+
+    assert {channel.maker, *(one.maker for one in channel.credentials)} == {""}

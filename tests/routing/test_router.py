@@ -15,11 +15,13 @@ from meterway.routing.router import (
     ModelNotFoundError,
     Router,
 )
-from meterway.upstreams.types import Channel, Credential, Provider
+from meterway.upstreams.types import Channel, Credential, Provider, Route
 from tests.fakes.clock import FakeClock
 
 CHAT, MESSAGES = Dialect.OPENAI_CHAT, Dialect.ANTHROPIC_MESSAGES
 ANY = Provider(name="any", title="Any", source="x", speaks={CHAT: "/chat/completions"})
+RESPONSES = Dialect.OPENAI_RESPONSES
+THINKS = Provider(name="thinks", title="T", source="x", speaks={RESPONSES: "/responses"})
 BOTH = Provider(name="both", title="Both", source="x", speaks={CHAT: "/c", MESSAGES: "/m"})
 CLAUDE = Provider(
     name="claude", title="C", source="x", speaks={MESSAGES: "/m"}, hosts=frozenset({"anthropic"})
@@ -325,3 +327,46 @@ def test_channels_with_models_that_have_no_price_are_named():
     )
 
     assert router.unpriced() == {"c1": ["fast"], "c2": ["claude-3-opus-20240229"]}
+
+
+def _makers(router: Router, dialect: Dialect, *named: str) -> list[str]:
+    return [route.maker for route in router.candidates("gpt-4o", dialect, lambda: named)]
+
+
+def test_makers_of_what_a_call_brings_stand_first_in_their_order():
+    keys = (Credential("a", "s", "A"), Credential("b", "t", "B"))
+    router = _router(
+        _channel(1, THINKS, credentials=keys),
+        _channel(2, THINKS, priority=1, credentials=(Credential("c", "u", "C"),)),
+        _channel(3, THINKS, priority=2, credentials=(), maker="D"),
+    )
+
+    told = [_makers(router, RESPONSES, "D", "gone", "C") for _ in range(4)]
+
+    assert {tuple(makers[:2]) for makers in told} == {("D", "C")}
+    assert {tuple(makers[2:]) for makers in told} == {("A", "B"), ("B", "A")}
+    assert _makers(router, RESPONSES)[2:] == ["C", "D"]
+
+
+def test_a_resting_maker_is_no_candidate():
+    health = Health(FakeClock(), Breaker(threshold=1, first=7))
+    one, two = (
+        _channel(id_, THINKS, credentials=(Credential(name, name, name),))
+        for id_, name in enumerate("AB", 1)
+    )
+    router = _router(one, two, health=health)
+    credential = two.credentials[0]
+    health.failed(Route(channel=two, credential=credential, model="gpt-4o", dialect=RESPONSES))
+
+    assert _makers(router, RESPONSES, "B") == ["A"]
+
+
+def test_a_call_is_asked_for_makers_only_where_they_may_decide():
+    def never() -> list[str]:
+        raise AssertionError("nobody needs to know")
+
+    one = _router(_channel(1, THINKS))
+    several = _router(_channel(1), _channel(2))
+
+    assert len(one.candidates("gpt-4o", RESPONSES, never)) == 1
+    assert len(several.candidates("gpt-4o", CHAT, never)) == 2

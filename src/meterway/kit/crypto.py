@@ -22,6 +22,7 @@ from meterway.kit.errors import MeterwayError
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _NAME_BYTES = 6
+_PSEUDONYM_BYTES = 9
 _FORM = "b1"
 
 
@@ -39,6 +40,12 @@ def derive(secret: bytes, purpose: str, length: int = KEY_BYTES) -> bytes:
 def key_hash(pepper: bytes, key: str) -> bytes:
     """Return the HMAC-SHA-256 under which an API key is stored and found, 32 bytes."""
     return hmac.digest(pepper, key.encode("utf-8", "surrogateescape"), hashlib.sha256)
+
+
+def pseudonym(key: bytes, *facts: str) -> str:
+    """Return a name of 12 characters of base64url for `facts`, which tells nobody what they are."""
+    mac = hmac.digest(key, "\0".join(facts).encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(mac[:_PSEUDONYM_BYTES]).decode()
 
 
 class Box:

@@ -48,6 +48,11 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """A name of this installation that betrays nothing: 16 hex digits."""
         return derive(self.pepper, "meterway installation name", _FINGERPRINT_BYTES).hex()
 
+    @property
+    def maker_key(self) -> bytes:
+        """The key under which accounts at vendors get the names that clients see."""
+        return derive(self.pepper, "meterway makers")
+
     def rotated(self) -> "Secrets":
         """Return the same with a fresh newest generation."""
         return Secrets(self.pepper, (secrets.token_bytes(KEY_BYTES), *self.generations))

@@ -89,10 +89,14 @@ class Relaying:
 
     async def refresh(self) -> None:
         """Read the channels anew. Raises what the database and the secret file raise."""
-        box = secret_file.load(self._secret).box  # a rotation may have changed it
+        secrets = secret_file.load(self._secret)  # a rotation may have changed it
         async with reading(self._engine) as connection:
             channels = await routing.list_channels(
-                connection, box, PROVIDERS, defaults=self._timeouts
+                connection,
+                secrets.box,
+                PROVIDERS,
+                defaults=self._timeouts,
+                maker_key=secrets.maker_key,
             )
             real = await routing.ever_had_real_channel(connection)
         self.gate.router = Router(

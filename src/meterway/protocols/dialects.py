@@ -35,3 +35,6 @@ FAMILIES = {
     Dialect.ANTHROPIC_COMPLETE: Family.ANTHROPIC,
     Dialect.GEMINI: Family.GOOGLE,
 }
+
+ENCRYPTING = frozenset({Dialect.OPENAI_RESPONSES})
+"""Dialects whose upstreams encrypt thoughts for one account; other vendors read all their own."""

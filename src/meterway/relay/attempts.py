@@ -13,6 +13,7 @@ from meterway.kit import ids
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.call import Call
+from meterway.protocols.errors import CompactedElsewhereError
 from meterway.relay.answer import Answer
 from meterway.relay.exchange import Exchange
 from meterway.relay.record import Attempt, CallRecord
@@ -51,8 +52,10 @@ class Attempts:
     async def first(self, call: Call, routes: Sequence[Route], record: CallRecord) -> Answer:
         """Return the first answer that is one; `record` tells of every attempt.
 
-        Raises the last failure where no route answers, or the first that no other can mend.
+        Raises the last failure where no route answers, or the first that no other can mend; that
+        a route could not be asked is told only where none could.
         """
+        last: MeterwayError | None = None
         try:
             left = list(routes)
             for round_ in range(self._policy.rounds):
@@ -67,13 +70,16 @@ class Attempts:
                         self._note_failure(route, error, record, started)
                         if not isinstance(error, MeterwayError) or self._is_final(error, record):
                             raise
-                        last = error
+                        if last is None or not isinstance(error, CompactedElsewhereError):
+                            last = error
                     else:
                         self._health.succeeded(route)
                         seconds = self._clock.monotonic() - started
                         record.attempts.append(_attempt(route, None, seconds))
                         return answer
+                assert last is not None, "there is a route, and it failed"
                 await self._pause(last, round_)
+            assert last is not None, "there is a round"
             raise last
         finally:
             if call.brought is not None:

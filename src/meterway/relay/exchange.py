@@ -1,6 +1,7 @@
 """One exchange with one route: the request in its dialect, and its answer accepted or refused."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
@@ -23,6 +24,17 @@ from meterway.upstreams.types import Route
 _OK = 200  # the one status a chat reply comes with
 _ERROR_LIMIT = 64 * 1024
 _EVENT_STREAM = b"text/event-stream"
+
+
+class _Way(NamedTuple):
+    """How an attempt's request and reply are read: `passing` where that needs no translation.
+
+    `alias` is the name to put back into the reply, None where the upstream uses it too.
+    """
+
+    codec: UpstreamCodec
+    passing: PassingCodec | None
+    alias: str | None
 
 
 class Exchange:
@@ -53,16 +65,19 @@ class Exchange:
         `upstreams.errors` and `protocols.errors` describe; nothing stays open then.
         """
         transport = self._transports[route.channel.provider.transport]
-        codec, provider = self._codecs[route.dialect], route.channel.provider
-        passing, asked = passing_codec(call, codec), None
+        provider, maker = route.channel.provider, route.maker
+        codec = self._codecs[route.dialect].at(maker)
+        passing, asked = passing_codec(call, codec, maker), None
+        way = _Way(codec, passing, _alias(call, route))
         if not provider.fetches_urls or (passing is None and codec.takes_urls != LINKABLE):
             asked = await self._inlined(call, route, passes=passing is not None)
-        request = self._request(call, route, record, passing if asked is None else asked)
+        form = passing if asked is None else asked
+        request = self._request(call, route, record, codec, form)
         response = await transport.send(request)
         try:
             if response.status == _OK and not call.facts.stream:
-                return self._whole(call, route, await response.read(self._reply_limit))
-            return await self._accept(call, route, response)
+                return self._whole(call, route, way, await response.read(self._reply_limit))
+            return await self._accept(call, route, way, response)
         except BaseException:
             await response.close()
             raise
@@ -86,10 +101,11 @@ class Exchange:
         call: Call,
         route: Route,
         record: CallRecord,
+        codec: UpstreamCodec,
         form: PassingCodec | neutral.Request | None,
     ) -> Outgoing:
         """Write the request: by what passes it through, from its neutral form, or by decoding."""
-        codec, facts = self._codecs[route.dialect], call.facts
+        facts = call.facts
         dropped: tuple[str, ...] = ()
         if form is None or isinstance(form, neutral.Request):
             encoded = codec.encode_request(form or call.request(), route.model)
@@ -103,22 +119,21 @@ class Exchange:
         record.dropped = dropped + request.dropped
         return request
 
-    def _whole(self, call: Call, route: Route, body: bytes) -> Answer:
-        seen = whole_reply(call, self._codecs[route.dialect], body, _alias(call, route))
+    def _whole(self, call: Call, route: Route, way: "_Way", body: bytes) -> Answer:
+        seen = whole_reply(call, way.codec, way.passing, body, way.alias)
         if seen.failure is not None:
             raise self._inside(seen.failure)
         return Answer(route=route, first=seen.body, meter=seen)
 
-    async def _accept(self, call: Call, route: Route, response: Response) -> Answer:
+    async def _accept(self, call: Call, route: Route, way: "_Way", response: Response) -> Answer:
         """Accept the answer to a streaming call, or raise what a refusal means."""
-        codec = self._codecs[route.dialect]
         if response.status != _OK:
-            raise await self._refusal(codec, response)
-        alias = _alias(call, route)
+            raise await self._refusal(way.codec, response)
         if _content_type(response) == b"application/json":
             body = await response.read(self._reply_limit)
-            return self._told_as_stream(call, route, body, alias)
-        return await self._open_stream(route, response, stream_pipe(call, codec, alias))
+            return self._told_as_stream(call, route, way, body)
+        pipe = stream_pipe(call, way.codec, way.passing, way.alias)
+        return await self._open_stream(route, response, pipe)
 
     async def _open_stream(self, route: Route, response: Response, pipe: StreamReader) -> Answer:
         """Read until the first bytes for the client are there; an error before is a failure."""
@@ -139,13 +154,15 @@ class Exchange:
             raise self._inside(pipe.failure)
         return data
 
-    def _told_as_stream(self, call: Call, route: Route, body: bytes, alias: str | None) -> Answer:
+    def _told_as_stream(self, call: Call, route: Route, way: "_Way", body: bytes) -> Answer:
         """Tell a whole reply as a stream, for an upstream that ignored the wish for one."""
-        codec = self._codecs[route.dialect]
+        codec = way.codec
         reply = codec.decode_reply(body)
         if isinstance(reply, neutral.Failed):
             raise self._inside(reply)
-        teller = Translator(codec.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
+        teller = Translator(
+            codec.stream_decoder(), call.codec.stream_encoder(call.asked()), way.alias
+        )
         return Answer(route=route, first=teller.tell(events_of(reply)), meter=teller)
 
     async def _refusal(self, codec: UpstreamCodec, response: Response) -> MeterwayError:

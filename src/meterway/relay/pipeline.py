@@ -39,7 +39,7 @@ async def relay(call: Call, caller: Principal, gate: Gate) -> Reply:
     """
     call = gate.rewrite(call, caller)
     gate.router.permit(call.facts.model, caller.allows)
-    routes = gate.router.candidates(call.facts.model, call.codec.dialect)
+    routes = gate.router.candidates(call.facts.model, call.codec.dialect, call.makers)
     admission = await gate.limits.admit(call, caller)
     with await gate.till.hold(call, caller, admission) as hold:
         answer = await gate.attempts.first(call, routes, hold.record)

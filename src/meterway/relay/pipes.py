@@ -88,22 +88,31 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
-def passing_codec(call: Call, upstream: UpstreamCodec) -> PassingCodec | None:
-    """Return what passes `call` through where both sides speak one dialect; None: translate."""
-    return call.codec.through if upstream.dialect is call.codec.dialect else None
+def passing_codec(call: Call, upstream: UpstreamCodec, maker: str) -> PassingCodec | None:
+    """Return what passes `call` to `maker` where both sides speak one dialect; None: translate."""
+    if upstream.dialect is not call.codec.dialect:
+        return None
+    through = call.codec.through
+    return None if through is None else through.at(maker)
 
 
-def stream_pipe(call: Call, upstream: UpstreamCodec, alias: str | None) -> StreamReader:
+def stream_pipe(
+    call: Call, upstream: UpstreamCodec, passing: PassingCodec | None, alias: str | None
+) -> StreamReader:
     """Return what turns one stream of the `upstream` dialect into the one `call` asked for."""
-    passing = passing_codec(call, upstream)
     if passing is not None:
         return passing.stream_reader(call.facts, alias)
     return Translator(upstream.stream_decoder(), call.codec.stream_encoder(call.asked()), alias)
 
 
-def whole_reply(call: Call, upstream: UpstreamCodec, body: bytes, alias: str | None) -> Seen:
+def whole_reply(
+    call: Call,
+    upstream: UpstreamCodec,
+    passing: PassingCodec | None,
+    body: bytes,
+    alias: str | None,
+) -> Seen:
     """Turn a whole reply of the `upstream` dialect into the one `call` asked for."""
-    passing = passing_codec(call, upstream)
     if passing is not None:
         return passing.pass_reply(body, alias)
     reply = upstream.decode_reply(body)

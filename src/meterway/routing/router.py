@@ -15,7 +15,7 @@ import msgspec
 
 from meterway.catalog.service import Catalog
 from meterway.kit.errors import ForbiddenError, NotFoundError, UnavailableError
-from meterway.protocols.dialects import FAMILIES, Dialect
+from meterway.protocols.dialects import ENCRYPTING, FAMILIES, Dialect
 from meterway.routing.health import Health
 from meterway.upstreams.types import Channel, Route
 
@@ -103,12 +103,23 @@ class Router:
         message = f"This key is not allowed to use the model `{model}`."
         raise ModelNotAllowedError(message, param="model")
 
-    def candidates(self, model: str, dialect: Dialect) -> list[Route]:
+    def candidates(
+        self, model: str, dialect: Dialect, makers: Callable[[], Sequence[str]] | None = None
+    ) -> list[Route]:
         """Return the routes for `model`, best first, never empty.
 
-        A route speaks the caller's `dialect`, or one of its family, where its provider does. Raises
+        A route speaks the caller's `dialect`, or one of its family, where its provider does. Where
+        there is a choice, those that `makers` names stand before the others, in its order. Raises
         `ModelNotFoundError`, or `AllCoolingError` with `retry_after` in seconds.
         """
+        routes = self._usable(model, dialect)
+        if makers is not None and len(routes) > 1 and any(map(_keeps_thoughts, routes)):
+            rank = {maker: place for place, maker in enumerate(makers())}
+            if rank:
+                routes.sort(key=lambda route: rank.get(route.maker, len(rank)))
+        return routes
+
+    def _usable(self, model: str, dialect: Dialect) -> list[Route]:
         only = self._only.get((model, dialect))
         routes = [only] if only else self._ordered(model, dialect)
         if not self._health.troubled:
@@ -252,6 +263,10 @@ class Router:
         first = self._turn % len(keys)
         for credential in (*keys[first:], *keys[:first]):
             yield Route(channel=channel, credential=credential, model=target.model, dialect=chosen)
+
+
+def _keeps_thoughts(route: Route) -> bool:
+    return route.dialect in ENCRYPTING
 
 
 def _nearest(dialect: Dialect, speaks: Mapping[Dialect, str]) -> Dialect:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterway.db import versions
 from meterway.db.metadata import to_millis
-from meterway.kit.crypto import Box
+from meterway.kit.crypto import Box, pseudonym
 from meterway.kit.ids import random_text
 from meterway.routing import checks, store
 from meterway.routing.errors import (
@@ -65,9 +65,11 @@ async def list_channels(
     providers: Providers,
     *,
     defaults: Timeouts = Timeouts(),  # noqa: B008 - an immutable value
+    maker_key: bytes | None = None,
 ) -> list[Channel]:
     """Return every channel that was not removed, disabled ones too, oldest first.
 
+    With `maker_key` their accounts have names (ADR 0012), the same on each machine and for ever.
     A channel whose provider this version does not know is left out and logged. Raises
     `SealError` where a secret cannot be opened: after a rotation, load the secret file again.
     """
@@ -77,7 +79,7 @@ async def list_channels(
         if provider is None:
             _log.warning("channel.unknown_provider", channel=row.name, provider=row.provider)
             continue
-        channels.append(_opened(row, box, provider, defaults))
+        channels.append(_named(_opened(row, box, provider, defaults), maker_key))
     return channels
 
 
@@ -275,6 +277,19 @@ def _opened(row: StoredChannel, box: Box, provider: Provider, defaults: Timeouts
         headers=_headers(box, row),
         timeouts=msgspec.structs.replace(defaults, **row.timeouts),
     )
+
+
+def _named(channel: Channel, key: bytes | None) -> Channel:
+    """Name who alone reads what is encrypted for a channel: an address, with all that opens it."""
+    if key is None:
+        return channel
+    headers = [part for pair in sorted(channel.headers.items()) for part in pair]
+    held = [
+        Credential(one.id, one.secret, pseudonym(key, channel.base_url, one.secret, *headers))
+        for one in channel.credentials
+    ]
+    maker = pseudonym(key, channel.base_url, "", *headers)
+    return msgspec.structs.replace(channel, credentials=tuple(held), maker=maker)
 
 
 def _credentials(box: Box, row: StoredChannel) -> tuple[Credential, ...]:

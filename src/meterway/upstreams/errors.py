@@ -11,6 +11,7 @@ MeterwayError
 │   └── ReplyTooLargeError    the body is over the limit
 └── UpstreamError             a whole answer that says no: vendor status, kind and message
     ├── RequestRefusedError   the request itself is at fault; no other route would help
+    │   └── ThoughtsRefusedError  it brings encrypted thoughts that another account made
     ├── ModelMissingError     the vendor does not know the model
     ├── CredentialRefusedError  the channel's own key was refused, never the caller's
     ├── AccountEmptyError     the channel's own account cannot pay
@@ -132,6 +133,13 @@ class RequestRefusedError(UpstreamError):
 
     code = "invalid_request"
     falls_back, cools = False, False
+
+
+class ThoughtsRefusedError(RequestRefusedError):
+    """The vendor cannot read an encrypted thought; the channel that made it can."""
+
+    status, code = 400, "invalid_encrypted_content"
+    falls_back = True
 
 
 class ModelMissingError(UpstreamError):

@@ -14,7 +14,12 @@ import msgspec
 
 from meterway.kit.errors import MeterwayError
 from meterway.protocols.chat.neutral import Failed
-from meterway.protocols.errors import ACCOUNT_EMPTY, BadReplyError, UnsupportedContentError
+from meterway.protocols.errors import (
+    ACCOUNT_EMPTY,
+    BadReplyError,
+    CompactedElsewhereError,
+    UnsupportedContentError,
+)
 from meterway.upstreams.errors import (
     AccountEmptyError,
     ConnectError,
@@ -24,6 +29,7 @@ from meterway.upstreams.errors import (
     RateLimitedError,
     ReplyTooLargeError,
     RequestRefusedError,
+    ThoughtsRefusedError,
     TransportError,
     UpstreamError,
     VendorFaultError,
@@ -108,6 +114,11 @@ _RULES = (
         ),
         shows=404,
     ),
+    _Rule(
+        kind=ThoughtsRefusedError,
+        statuses=frozenset({400}),
+        says=_says(r"invalid_encrypted_content|encrypted content\b.{0,200}\bcould not be verified"),
+    ),
     _Rule(kind=RequestRefusedError, statuses=frozenset({400, 413, 422})),
     _Rule(kind=RateLimitedError, statuses=frozenset({429})),
     _Rule(kind=VendorFaultError, statuses=frozenset({503, 504, 529})),
@@ -126,7 +137,9 @@ def upstream_error(
     wall time in seconds since the epoch, for waits given as a date.
     """
     rule = next((rule for rule in _RULES if rule.fits(status, failed)), _OTHERWISE)
-    theirs = rule.kind is RequestRefusedError  # code and param then speak of the caller's request
+    theirs = issubclass(
+        rule.kind, RequestRefusedError
+    )  # code and param then speak of the caller's request
     return rule.kind(
         rule.message or failed.message,
         status=rule.shows or status,
@@ -146,7 +159,9 @@ def falls_back(error: MeterwayError) -> bool:
         case TransportError():
             return error.retryable
         case _:
-            return isinstance(error, BadReplyError | UnsupportedContentError)
+            return isinstance(
+                error, BadReplyError | UnsupportedContentError | CompactedElsewhereError
+            )
 
 
 def cools(error: MeterwayError) -> bool:

@@ -59,10 +59,14 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """One secret of a channel; `id` names it in logs and metrics, the secret never appears."""
+    """One secret of a channel; `id` names it in logs and metrics, the secret never appears.
+
+    `maker` is the name under which what its account encrypts comes back; empty for no name.
+    """
 
     id: str
     secret: str
+    maker: str = ""
 
     def __repr__(self) -> str:
         """Show the id alone."""
@@ -83,6 +87,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     `models` maps the names clients ask for to the names the upstream knows; empty means: every
     name, as asked. Lower `priority` numbers are tried first; within one priority the share of
     calls follows `weight`. `prefix`, such as "TA", is offered as `TA/model` too.
+    `maker` is what a credential's is, for a channel without any.
     """
 
     id: int
@@ -97,6 +102,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     headers: Mapping[str, str] = {}
     timeouts: Timeouts = Timeouts()
+    maker: str = ""
 
     def __repr__(self) -> str:
         """Show the name and the provider's: headers may hold secrets."""
@@ -110,3 +116,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     credential: Credential | None
     model: str
     dialect: Dialect
+
+    @property
+    def maker(self) -> str:
+        """The name of who alone can read what is encrypted at its end; empty where it has none."""
+        return (self.credential or self.channel).maker

@@ -7,7 +7,7 @@ reply bears an id of ours, because those of upstreams need not be anybody's alon
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 import structlog
@@ -73,6 +73,10 @@ class KeepingCodec:
         """Measure a request."""
         return OPENAI_CHAT.sizes(body)
 
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell whose encrypted thoughts a request brings."""
+        return OPENAI_CHAT.makers(body)
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request."""
         return OPENAI_CHAT.decode_request(body)
@@ -80,6 +84,11 @@ class KeepingCodec:
     def encode_failure(self, failure: neutral.Failed) -> bytes:
         """Write the stream event that tells a client of an error after the first byte."""
         return OPENAI_CHAT.encode_failure(failure)
+
+    def at(self, maker: str) -> Self:
+        """Return this codec: what one key of the vendor's made, all others read."""
+        del maker
+        return self
 
     def pass_request(self, body: RawObject, model: str) -> bytes:
         """Write the client's own request, for an upstream that keeps nothing of it."""

@@ -56,6 +56,10 @@ class Call:
         assert self._asked is not None
         return self._asked
 
+    def makers(self) -> list[str]:
+        """Return the makers of the encrypted thoughts it brings, each once, the latest first."""
+        return list(dict.fromkeys(reversed(list(self.codec.makers(self.body)))))
+
     def release(self) -> None:
         """Forget the request's body; called once no other attempt can follow."""
         self.body = {}

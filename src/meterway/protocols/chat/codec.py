@@ -1,6 +1,6 @@
 """What a codec of one chat dialect offers: translation both ways, and reading what passes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -136,6 +136,12 @@ class ClientCodec(Protocol):
     def sizes(self, body: RawObject) -> Sizes:
         """Measure a request, without counting tokens or building its tree."""
 
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell the makers of the encrypted thoughts that a request brings, in their order.
+
+        They are as the client says; cheap, but read only where there is a choice of routes.
+        """
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the JSON path at fault."""
 
@@ -158,6 +164,13 @@ class UpstreamCodec(Protocol):
 
     dialect: Dialect
     takes_urls: Linkable
+
+    def at(self, maker: str) -> "UpstreamCodec":
+        """Return the codec for the upstream `maker`, where that makes a difference.
+
+        Thoughts it encrypts are read as its own, and those of others are left out of what it is
+        sent, as far as no other account of their vendor's can read them.
+        """
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream that calls the model `model`.
@@ -184,6 +197,9 @@ class UpstreamCodec(Protocol):
 class PassingCodec(Protocol):
     """A dialect whose requests and replies pass untranslated between equals."""
 
+    def at(self, maker: str) -> "PassingCodec":
+        """Return what passes the next attempt's request and reply; as `UpstreamCodec.at`."""
+
     def pass_request(self, body: RawObject, model: str) -> bytes:
         """Write the client's own request for an upstream of the same dialect.
 
@@ -200,3 +216,6 @@ class PassingCodec(Protocol):
 
 class Codec(ClientCodec, UpstreamCodec, PassingCodec, Protocol):
     """One chat dialect, as client and as upstream protocol."""
+
+    def at(self, maker: str) -> "Codec":
+        """Return the codec for the upstream `maker`, in both of its other halves."""

@@ -5,6 +5,8 @@ a chat's, what stands before them its system prompt, and text after the last `As
 reply begins with; of reasoning the client is told nothing.
 """
 
+from collections.abc import Iterable
+
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import anthropic_family, neutral
 from meterway.protocols.chat.anthropic_complete import reply_out, request_in, stream_out
@@ -26,6 +28,11 @@ class AnthropicComplete:
     def sizes(self, body: RawObject) -> Sizes:
         """Measure a request; all of it is text."""
         return Sizes(sum(map(len, body.values())))
+
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell nothing: the dialect has no thoughts."""
+        del body
+        return ()
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the field at fault."""

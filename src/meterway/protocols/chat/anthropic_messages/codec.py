@@ -1,6 +1,7 @@
 """Anthropic's Messages API as a chat dialect, for clients and for upstreams."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import anthropic_family, neutral
@@ -12,8 +13,10 @@ from meterway.protocols.chat.anthropic_messages import (
     request_out,
     stream_in,
     stream_out,
+    wire,
 )
 from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.envelopes import makers_in
 from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.dialects import Dialect
 
@@ -35,9 +38,18 @@ class AnthropicMessages:
 
     sizes = staticmethod(sizes_of)
 
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell whose encrypted thoughts a request brings."""
+        return makers_in(body.get("messages", wire.NULL))
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the path at fault."""
         return request_in.decode_request(body)
+
+    def at(self, maker: str) -> Self:
+        """Return this codec: what one key of the vendor's made, all others read."""
+        del maker
+        return self
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream. Raises `UnsupportedContentError`."""

@@ -1,6 +1,7 @@
 """Google's Gemini API as a chat dialect, for clients and for upstreams."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 from meterway.kit import json
 from meterway.kit.json import RawObject
@@ -17,7 +18,9 @@ from meterway.protocols.chat.gemini import (
     request_out,
     stream_in,
     stream_out,
+    wire,
 )
+from meterway.protocols.chat.gemini.marks import makers_of
 from meterway.protocols.chat.sizes import Sizes
 from meterway.protocols.dialects import Dialect
 
@@ -45,9 +48,18 @@ class Gemini:
         """Measure a request."""
         return facts.read_sizes(body)
 
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell whose encrypted thoughts a request brings."""
+        return makers_of(body.get("contents", wire.NULL))
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the path at fault."""
         return request_in.decode_request(body)
+
+    def at(self, maker: str) -> Self:
+        """Return this codec: what one key of the vendor's made, all others read."""
+        del maker
+        return self
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream. Raises `UnsupportedContentError`."""

@@ -7,7 +7,12 @@ demand, and are taken out again when the client sends the turn back.
 
 import base64
 import binascii
+import contextlib
+import re
+from collections.abc import Iterator
 from typing import Final
+
+import msgspec
 
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.envelopes import Envelope, seal, unseal
@@ -16,6 +21,7 @@ from meterway.protocols.dialects import Dialect
 _PREFIX = b"meterway:"
 # Nine bytes end on a character of base64, so all envelopes begin alike.
 START: Final = base64.b64encode(_PREFIX).decode()
+_marks = re.compile(b'"(%b[A-Za-z0-9+/=]*)"' % re.escape(START.encode())).finditer
 _SIGNATURE, _REDACTED = b"s", b"r"
 UNSIGNED: Final = "skip_thought_signature_validator"
 """The signature of a call that none of Google's models made."""
@@ -47,6 +53,15 @@ def own_mark(signature: str | None) -> str | None:
     if envelope is None or envelope.dialect is not Dialect.GEMINI:
         return None
     return envelope.value
+
+
+def makers_of(contents: msgspec.Raw) -> Iterator[str]:
+    """Yield the makers of the OpenAI thoughts that a request's turns bring, in their order."""
+    for found in _marks(contents):
+        with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+            envelope = unseal(_opened(found[1].decode())[1])
+            if envelope is not None and envelope.maker:
+                yield envelope.maker
 
 
 def write_signature(signature: str) -> str:

@@ -1,11 +1,13 @@
 """The codec of OpenAI's chat completions: the one class that offers all its halves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral, openai_errors, openai_family
 from meterway.protocols.chat.codec import Encoded, Facts, Linkable, PassingCodec, Seen
+from meterway.protocols.chat.envelopes import makers_in
 from meterway.protocols.chat.openai_chat import (
     facts,
     passing,
@@ -15,6 +17,7 @@ from meterway.protocols.chat.openai_chat import (
     request_out,
     stream_in,
     stream_out,
+    wire,
 )
 from meterway.protocols.chat.sizes import sizes_of
 from meterway.protocols.dialects import Dialect
@@ -40,9 +43,18 @@ class OpenAIChat:
 
     sizes = staticmethod(sizes_of)
 
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell whose encrypted thoughts a request brings."""
+        return makers_in(body.get("messages", wire.NULL))
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request."""
         return request_in.decode_request(body)
+
+    def at(self, maker: str) -> Self:
+        """Return this codec: what one key of the vendor's made, all others read."""
+        del maker
+        return self
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream that calls the model `model`."""

@@ -5,6 +5,8 @@ message without a system prompt, so a chat model answers it, as it would in a ch
 going on writing it; of reasoning the client is told the tokens alone.
 """
 
+from collections.abc import Iterable
+
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral, openai_family
@@ -41,6 +43,11 @@ class OpenAICompletions:
     def sizes(self, body: RawObject) -> Sizes:
         """Measure a request; all of it is text."""
         return Sizes(sum(map(len, body.values())))
+
+    def makers(self, body: RawObject) -> Iterable[str]:
+        """Tell nothing: the dialect has no thoughts."""
+        del body
+        return ()
 
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request."""

@@ -1,6 +1,6 @@
 """OpenAI's Responses API as a chat dialect, for clients and for upstreams."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from meterway.kit import ids
@@ -8,6 +8,7 @@ from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.json import RawObject
 from meterway.protocols.chat import neutral
 from meterway.protocols.chat.codec import LINKABLE, Encoded, Facts, PassingCodec, Seen
+from meterway.protocols.chat.envelopes import makers_in
 from meterway.protocols.chat.openai_errors import decode_error
 from meterway.protocols.chat.openai_responses import (
     facts,
@@ -16,6 +17,7 @@ from meterway.protocols.chat.openai_responses import (
     request_in,
     request_out,
     stream_in,
+    wire,
 )
 from meterway.protocols.chat.openai_responses.frame import Frame, frame_of
 from meterway.protocols.chat.openai_responses.stream_out import ResponsesStreamEncoder, WholeEncoder
@@ -36,8 +38,13 @@ class OpenAIResponses:
     dialect = Dialect.OPENAI_RESPONSES
     takes_urls = LINKABLE
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, maker: str = "") -> None:
         self._clock = clock or SystemClock()
+        self._maker = maker
+
+    def at(self, maker: str) -> "OpenAIResponses":
+        """Return the codec for an upstream that alone can read what it encrypts."""
+        return self if maker == self._maker else OpenAIResponses(self._clock, maker)
 
     @property
     def through(self) -> PassingCodec | None:
@@ -52,21 +59,25 @@ class OpenAIResponses:
         """Measure a request."""
         return sizes_of_items(body)
 
+    def makers(self, body: RawObject) -> Iterator[str]:
+        """Tell whose encrypted items a request brings."""
+        return makers_in(body.get("input", wire.NULL))
+
     def decode_request(self, body: RawObject) -> neutral.Request:
         """Read a client's request. Raises `InvalidRequestError` naming the path at fault."""
         return request_in.decode_request(body)
 
     def encode_request(self, request: neutral.Request, model: str) -> Encoded:
         """Write a request for an upstream. Raises `UnsupportedContentError`."""
-        return request_out.encode_request(request, model)
+        return request_out.encode_request(request, model, self._maker)
 
     def pass_request(self, body: RawObject, model: str) -> bytes:
         """Write the client's own request with `model` set and without state."""
-        return passing.pass_request(body, model)
+        return passing.pass_request(body, model, self._maker)
 
     def decode_reply(self, body: bytes) -> neutral.Reply | neutral.Failed:
         """Read a whole upstream response. Raises `BadReplyError`."""
-        return reply_in.decode_reply(body)
+        return reply_in.decode_reply(body, self._maker)
 
     def encode_reply(self, reply: neutral.Reply) -> bytes:
         """Write a whole response for a client."""
@@ -78,7 +89,7 @@ class OpenAIResponses:
 
     def stream_decoder(self) -> stream_in.ResponsesStreamDecoder:
         """Return a decoder for one upstream stream."""
-        return stream_in.ResponsesStreamDecoder()
+        return stream_in.ResponsesStreamDecoder(self._maker)
 
     def stream_encoder(self, request: neutral.Request) -> ResponsesStreamEncoder:
         """Return an encoder for one client stream."""
@@ -99,7 +110,7 @@ class OpenAIResponses:
 
     def _turn(self) -> "ResponsesTurn":
         frame = frame_of({}, ids.object_id("resp"), int(self._clock.now()))
-        return ResponsesTurn(frame, self._clock)
+        return ResponsesTurn(frame, self._clock).at(self._maker)
 
 
 class ResponsesTurn(OpenAIResponses):
@@ -113,6 +124,11 @@ class ResponsesTurn(OpenAIResponses):
         self.frame = frame
         self._teller: _Teller | None = None
 
+    def at(self, maker: str) -> "ResponsesTurn":
+        """Hear whose answer the next attempt asks for."""
+        self._maker = maker
+        return self
+
     def encode_reply(self, reply: neutral.Reply) -> bytes:
         """Write the whole response, and leave it in the frame."""
         self.frame.begin()
@@ -123,7 +139,7 @@ class ResponsesTurn(OpenAIResponses):
     def pass_reply(self, body: bytes, model: str | None) -> Seen:
         """Read a whole response that passes, and leave it in the frame."""
         self.frame.begin()
-        return passing.pass_reply(body, model, self.frame)
+        return passing.pass_reply(body, model, self.frame, self._maker)
 
     def stream_encoder(self, request: neutral.Request) -> ResponsesStreamEncoder:
         """Return an encoder for the call's stream."""
@@ -135,7 +151,7 @@ class ResponsesTurn(OpenAIResponses):
         """Return a reader for the call's stream that passes through."""
         del facts
         self.frame.begin()
-        self._teller = reader = ResponsesStreamReader(self.frame, model)
+        self._teller = reader = ResponsesStreamReader(self.frame, model, self._maker)
         return reader
 
     def encode_failure(self, failure: neutral.Failed) -> bytes:

@@ -11,6 +11,7 @@ import msgspec
 
 from meterway.kit import json
 from meterway.kit.json import RawObject
+from meterway.protocols.chat.envelopes import label
 from meterway.protocols.chat.openai_family import decode_at
 from meterway.protocols.chat.openai_responses import wire
 
@@ -22,10 +23,13 @@ _WITH_STATUS = frozenset(
         "custom_tool_call_output",
     }
 )  # fmt: skip
+ENCRYPTED_KEY = b'"encrypted_content"'
 _COMPLETED = json.raw("completed")
 _MESSAGE = json.raw("message")
+_EMPTY = json.raw("")
 _Input: Any = str | list[msgspec.Raw] | None
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_object = msgspec.json.Decoder(RawObject).decode
 
 
@@ -133,9 +137,21 @@ def _part(part: RawObject) -> RawObject:
     return part
 
 
+def with_maker(item: msgspec.Raw, maker: str) -> msgspec.Raw:
+    """Return an upstream's item with the name of its maker, if any, in `encrypted_content`."""
+    if not maker or ENCRYPTED_KEY not in bytes(item):
+        return item
+    fields = _decode_object(item)
+    encrypted = fields.get("encrypted_content", wire.NULL)
+    if not wire.is_string(encrypted) or encrypted == _EMPTY:
+        return item
+    fields["encrypted_content"] = json.raw(label(_decode_text(encrypted), maker))
+    return json.raw(fields)
+
+
 def without_encrypted(item: msgspec.Raw) -> msgspec.Raw:
     """Return an item without its `encrypted_content`."""
-    if b'"encrypted_content"' not in bytes(item):
+    if ENCRYPTED_KEY not in bytes(item):
         return item
     fields = _decode_object(item)
     fields.pop("encrypted_content", None)

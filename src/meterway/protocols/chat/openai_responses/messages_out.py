@@ -20,10 +20,11 @@ _ASSISTANT = neutral.Role.ASSISTANT
 
 
 class InputWriter:
-    """Writes one request's input; `dropped` collects the paths of what was left out."""
+    """Writes one request's input for `maker`; `dropped` collects the paths of what was left out."""
 
-    def __init__(self, dropped: list[str]) -> None:
+    def __init__(self, dropped: list[str], maker: str = "") -> None:
         self._dropped = dropped
+        self._maker = maker
         self._items: list[Wire] = []
 
     def write(self, messages: tuple[neutral.Message, ...]) -> list[Wire]:
@@ -67,7 +68,7 @@ class InputWriter:
             case neutral.ToolResult():
                 return self._result(part)
             case neutral.Thinking() | neutral.RedactedThinking():
-                item = replayed(part)
+                item = replayed(part, self._maker)
                 if item is None:
                     self._dropped.append(part.path)
                 return item

@@ -2,7 +2,8 @@
 
 The upstream is asked without state, and its response is told under the client's own frame: the ids
 and the state are the gateway's (ADR 0010). Encrypted reasoning is asked for in any case, so that it
-can be replayed, and shown to clients that asked for it.
+can be replayed, and shown to clients that asked for it; it names its maker wherever the upstream
+does not see it (ADR 0012).
 """
 
 from typing import Any
@@ -12,20 +13,27 @@ import msgspec
 from meterway.kit import json
 from meterway.kit.json import RawObject
 from meterway.protocols.chat.codec import Seen
-from meterway.protocols.chat.envelopes import is_sealed
+from meterway.protocols.chat.envelopes import is_sealed, unlabel
 from meterway.protocols.chat.openai_errors import inner_error
 from meterway.protocols.chat.openai_family import decode_at, optional
 from meterway.protocols.chat.openai_models import abilities_of
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.frame import Frame
-from meterway.protocols.chat.openai_responses.items import UNKNOWN_PREFIX, without_encrypted
+from meterway.protocols.chat.openai_responses.items import (
+    ENCRYPTED_KEY,
+    UNKNOWN_PREFIX,
+    with_maker,
+    without_encrypted,
+)
 from meterway.protocols.chat.openai_responses.usage import decode_usage
-from meterway.protocols.errors import BadReplyError
+from meterway.protocols.errors import BadReplyError, CompactedElsewhereError
 
 _STATE = ("previous_response_id", "conversation", "background", "background_options")
 _OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
 _FALSE, _EMPTY = msgspec.Raw(b"false"), msgspec.Raw(b"[]")
-_LOOKED_AT = (b'"reasoning"', b'_output"', UNKNOWN_PREFIX.encode())
+_LOOKED_AT = (ENCRYPTED_KEY, b'"reasoning"', b'call_output"', UNKNOWN_PREFIX.encode())
+_LED_TO = frozenset({"message", "function_call", "custom_tool_call"})  # and may have no id
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(RawObject).decode
 
@@ -60,12 +68,15 @@ _decode_passing = msgspec.json.Decoder(Passing).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
 
 
-def pass_request(body: RawObject, model: str) -> bytes:
-    """Return the client's own request for `model`, without state."""
+def pass_request(body: RawObject, model: str, maker: str = "") -> bytes:
+    """Return the client's own request for `model` at the upstream `maker`, without state.
+
+    Raises `CompactedElsewhereError` where what stands for the conversation is another's.
+    """
     sent = {name: raw for name, raw in body.items() if name not in _STATE}
     sent["model"], sent["store"] = json.raw(model), _FALSE
     if "input" in sent:
-        sent["input"] = _replayable(sent["input"])
+        sent["input"] = _replayable(sent["input"], maker)
     if abilities_of(model).encrypted_thoughts:
         include = optional(body, "include", list[str]) or []
         if wire.ENCRYPTED not in include:
@@ -73,8 +84,8 @@ def pass_request(body: RawObject, model: str) -> bytes:
     return json.encode(sent)
 
 
-def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
-    """Leave out of `input` what no upstream knows: ids of ours, thoughts of others.
+def _replayable(raw: msgspec.Raw, maker: str) -> msgspec.Raw:
+    """Leave out of `input` what the upstream does not know: ids of ours, thoughts of others.
 
     Reasoning without anything its vendor could check is looked up by its id, and not found.
     """
@@ -83,26 +94,52 @@ def _replayable(raw: msgspec.Raw) -> msgspec.Raw:
         return raw
     items, heads = decode_at(raw, _Raws, "input"), decode_at(raw, _Items, "input")
     kept: list[Any] = []
-    changed = False
-    for item, head in zip(items, heads, strict=True):
+    changed = lost = False
+    for place, (item, head) in enumerate(zip(items, heads, strict=True)):
+        label_, value = _encrypted(head)
         if head.type == "reasoning":
-            if not _is_replayable(head):
+            lost = bool(label_) and label_ != maker
+            if lost or not _is_replayable(head, label_):
                 changed = True
                 continue
-        elif head.id is not None and _is_named_here(head):
-            fields = _decode_object(item)
-            del fields["id"]
-            kept.append(fields)
-            changed = True
+        elif label_ and label_ != maker:
+            raise CompactedElsewhereError(f"input[{place}]")
+        nameless = _is_named_here(head) or (lost and head.type in _LED_TO)
+        if not label_ and not (nameless and head.id is not None):
+            kept.append(item)
             continue
-        kept.append(item)
+        kept.append(_as_sent(item, value if label_ else None, nameless=nameless))
+        changed = True
     return json.raw(kept) if changed else raw
 
 
-def _is_replayable(item: _Item) -> bool:
+def _encrypted(item: _Item) -> tuple[str, str]:
+    """Return who made what an item holds encrypted, and that; two empty texts for nothing."""
+    if not wire.given(item.encrypted_content):
+        return "", ""
+    if item.type != "reasoning" and not wire.is_string(item.encrypted_content):
+        return "", ""  # for the upstream to refuse in its own words
+    return unlabel(decode_at(item.encrypted_content, str, "input"))
+
+
+def _as_sent(item: msgspec.Raw, encrypted: str | None, *, nameless: bool) -> RawObject:
+    """Return an item as its maker knows it.
+
+    Without its id, where that is ours, or where a vendor that knew it would ask for the thought
+    which led to it and is left out.
+    """
+    fields = _decode_object(item)
+    if encrypted is not None:
+        fields["encrypted_content"] = json.raw(encrypted)
+    if nameless:
+        fields.pop("id", None)
+    return fields
+
+
+def _is_replayable(item: _Item, label_: str) -> bool:
     if not wire.given(item.encrypted_content):
         return wire.given(item.content) and item.content != _EMPTY
-    return not is_sealed(decode_at(item.encrypted_content, str, "input"))
+    return bool(label_) or not is_sealed(_decode_text(item.encrypted_content))
 
 
 def _is_named_here(item: _Item) -> bool:
@@ -111,7 +148,7 @@ def _is_named_here(item: _Item) -> bool:
     return item.id is not None and item.id.startswith(UNKNOWN_PREFIX)
 
 
-def pass_reply(body: bytes, model: str | None, frame: Frame) -> Seen:
+def pass_reply(body: bytes, model: str | None, frame: Frame, maker: str = "") -> Seen:
     """Read a response that passes; usage of an unknown shape counts as none.
 
     Raises `BadReplyError` where it is no response.
@@ -122,8 +159,9 @@ def pass_reply(body: bytes, model: str | None, frame: Frame) -> Seen:
             return Seen(body=body, failure=inner_error(seen.error))
         if not wire.given(seen.output):
             raise BadReplyError("The upstream's reply is not a response: it has no output.")
-        told = framed(body, model, frame)
-        keep(frame, told, bytes(seen.output), seen.status)
+        output = labelled(seen.output, maker)
+        told = framed(body, model, frame, output)
+        keep(frame, told, output, seen.status)
     except wire.UNREADABLE as error:
         raise BadReplyError(f"The upstream's reply is not a response: {error}.") from None
     return Seen(body=told, usage=decode_usage(seen.usage), service_tier=seen.service_tier)
@@ -138,20 +176,24 @@ def read(body: bytes | msgspec.Raw) -> Passing:
         return Passing(output=loose.output, error=loose.error)
 
 
-def framed(
-    body: bytes | msgspec.Raw, model: str | None, frame: Frame, output: bytes | None = None
-) -> bytes:
-    """Return a response under the client's frame; `output` replaces its items."""
+def labelled(output: msgspec.Raw, maker: str) -> bytes:
+    """Return the items of an upstream's response; what it encrypted names its maker."""
+    items = bytes(output)
+    if not maker or ENCRYPTED_KEY not in items:
+        return items
+    return json.encode([with_maker(item, maker) for item in _decode_raws(items)])
+
+
+def framed(body: bytes | msgspec.Raw, model: str | None, frame: Frame, output: bytes) -> bytes:
+    """Return a response under the client's frame, with `output` for its items."""
     top = {**frame.echo, **_decode_object(body)}
     top["id"], top["created_at"] = json.raw(frame.id), json.raw(frame.created_at)
     top |= {name: frame.echo[name] for name in _OURS if name in frame.echo}
     if model is not None:
         top["model"] = json.raw(model)
-    if output is not None:
-        top["output"] = msgspec.Raw(output)
-    items = top.get("output", wire.NULL)
-    if not frame.wants_encrypted and b'"encrypted_content"' in bytes(items):
-        top["output"] = json.raw([without_encrypted(item) for item in _decode_raws(items)])
+    top["output"] = msgspec.Raw(output)
+    if not frame.wants_encrypted and ENCRYPTED_KEY in output:
+        top["output"] = json.raw([without_encrypted(item) for item in _decode_raws(output)])
     return json.encode(top)
 
 

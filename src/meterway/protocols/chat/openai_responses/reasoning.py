@@ -12,7 +12,14 @@ from typing import Any, TypeAlias
 import msgspec
 
 from meterway.protocols.chat import neutral
-from meterway.protocols.chat.envelopes import Envelope, is_sealed, seal, unseal
+from meterway.protocols.chat.envelopes import (
+    Envelope,
+    is_sealed,
+    label,
+    seal,
+    unlabel,
+    unseal,
+)
 from meterway.protocols.chat.openai_family import decode_at
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.dialects import Dialect
@@ -37,13 +44,14 @@ def thoughts_of(item: wire.Item, path: str) -> Thought:
     """Read a client's reasoning item. Raises `InvalidRequestError`."""
     text = texts_at(item.summary, f"{path}.summary") or texts_at(item.content, f"{path}.content")
     encrypted = item.encrypted_content
-    envelope = None if encrypted is None else unseal(encrypted)
+    maker, encrypted = ("", None) if encrypted is None else unlabel(encrypted)
+    envelope = None if encrypted is None or maker else unseal(encrypted)
     if envelope is not None and envelope.kind == "call":
         return Thought(signatures={envelope.id: envelope.value})
-    if encrypted is None or (envelope is None and is_sealed(encrypted)):
+    if encrypted is None or (envelope is None and not maker and is_sealed(encrypted)):
         signature = None
     elif envelope is None:
-        signature = own_signature(encrypted, item.id or "")
+        signature = own_signature(encrypted, item.id or "", maker)
     elif envelope.dialect is _SIGNER:  # whose own signatures the neutral form has bare
         signature = envelope.value
     else:
@@ -69,16 +77,16 @@ def thought(
     return neutral.RedactedThinking(data=signature, path=path)
 
 
-def own_signature(encrypted: str, id_: str) -> str:
+def own_signature(encrypted: str, id_: str, maker: str = "") -> str:
     """Return OpenAI's `encrypted_content` as the neutral form's signature."""
-    return seal(Envelope(_OURS, "item", encrypted, id_))
+    return seal(Envelope(_OURS, "item", encrypted, id_, maker))
 
 
 def encrypted_of(signature: str, *, redacted: bool) -> str:
     """Return a signature or redacted thought as a client's `encrypted_content`."""
     envelope = unseal(signature)
     if envelope is not None and envelope.dialect is _OURS:
-        return envelope.value
+        return label(envelope.value, envelope.maker)
     if envelope is not None:
         return signature
     return seal(Envelope(_SIGNER, "redacted" if redacted else "signature", signature))
@@ -89,14 +97,16 @@ def encrypted_of_call(signature: str, call_id: str) -> str:
     return seal(Envelope(Dialect.GEMINI, "call", signature, call_id))
 
 
-def replayed(part: neutral.Thinking | neutral.RedactedThinking) -> Wire | None:
-    """Return the item an upstream is sent; None where the thought is none of its own."""
+def replayed(part: neutral.Thinking | neutral.RedactedThinking, maker: str = "") -> Wire | None:
+    """Return the item the upstream called `maker` is sent; None for a thought it cannot read."""
     if isinstance(part, neutral.Thinking):
         signature, text = part.signature, part.text
     else:
         signature, text = part.data, ""
     envelope = None if signature is None else unseal(signature)
     if envelope is None or envelope.dialect is not _OURS:
+        return None
+    if envelope.maker and envelope.maker != maker:
         return None
     item: Wire = {"type": "reasoning"}
     if envelope.id:

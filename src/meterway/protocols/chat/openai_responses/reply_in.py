@@ -5,9 +5,9 @@ from meterway.protocols.chat.collect import collect
 from meterway.protocols.chat.openai_responses.stream_in import ResponsesStreamDecoder
 
 
-def decode_reply(body: bytes) -> neutral.Reply | neutral.Failed:
+def decode_reply(body: bytes, maker: str = "") -> neutral.Reply | neutral.Failed:
     """Read a whole response; `Failed` where it is an error or failed. Raises `BadReplyError`."""
     events: list[neutral.Event] = []
-    ResponsesStreamDecoder().take_whole(body, events)
+    ResponsesStreamDecoder(maker).take_whole(body, events)
     last = events[-1]
     return last if isinstance(last, neutral.Failed) else collect(events)

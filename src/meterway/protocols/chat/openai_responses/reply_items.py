@@ -27,9 +27,13 @@ class _Item:
 
 
 class ItemReader:
-    """Reads the items of one response. A part opens when it first says something."""
+    """Reads the items of one response. A part opens when it first says something.
 
-    def __init__(self) -> None:
+    `maker` is the upstream that alone can read what it encrypted, empty where that is nobody's.
+    """
+
+    def __init__(self, maker: str = "") -> None:
+        self._maker = maker
         self.called = False
         self.refused = False
         self._items: dict[int, _Item] = {}
@@ -139,7 +143,7 @@ class ItemReader:
                         self._think(place, text, (name, within), events)
         if not item.encrypted_content:
             return
-        signature = own_signature(item.encrypted_content, item.id or "")
+        signature = own_signature(item.encrypted_content, item.id or "", self._maker)
         part_ = self._part(place, 0)
         if known.wrote:
             events.append(neutral.ThinkingSigned(signature=signature, part=part_))

@@ -23,8 +23,8 @@ Wire: TypeAlias = dict[str, Any]
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
-def encode_request(request: neutral.Request, model: str) -> Encoded:
-    """Write `request` for an upstream that calls the model `model`.
+def encode_request(request: neutral.Request, model: str, maker: str = "") -> Encoded:
+    """Write `request` for the upstream `maker`, which calls the model `model`.
 
     Raises `UnsupportedContentError` naming the JSON path of a part or tool that cannot be said.
     """
@@ -36,7 +36,7 @@ def encode_request(request: neutral.Request, model: str) -> Encoded:
         marked = [text for text in request.system if text.cache is not None]
         dropped += [f"{text.path}.cache_control" for text in marked]
         body["instructions"] = joined([text.text for text in request.system], "\n\n")
-    body["input"] = InputWriter(dropped).write(request.messages)
+    body["input"] = InputWriter(dropped, maker).write(request.messages)
     body |= _tools(request, dropped)
     body |= _sampling(request.sampling, include, dropped)
     body |= _reasoning(request.reasoning, abilities_of(model), include, dropped)

@@ -26,13 +26,13 @@ _DONE = b"[DONE]"
 
 
 class ResponsesStreamDecoder:
-    """Implements `StreamDecoder` for this dialect."""
+    """Implements `StreamDecoder` for this dialect; `maker` as in `ItemReader`."""
 
-    def __init__(self) -> None:
+    def __init__(self, maker: str = "") -> None:
         self._splitter = sse.Splitter()
         self._opened = False
         self._over = False
-        self._items = ItemReader()
+        self._items = ItemReader(maker)
 
     def feed(self, chunk: bytes) -> list[neutral.Event]:
         """Take the next bytes and return the events completed by them. Raises `BadReplyError`."""

@@ -8,8 +8,8 @@ from meterway.protocols.chat import neutral
 from meterway.protocols.chat.openai_errors import inner_error
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.frame import Frame
-from meterway.protocols.chat.openai_responses.items import without_encrypted
-from meterway.protocols.chat.openai_responses.passing import Passing, framed, keep, read
+from meterway.protocols.chat.openai_responses.items import with_maker, without_encrypted
+from meterway.protocols.chat.openai_responses.passing import Passing, framed, keep, labelled, read
 from meterway.protocols.chat.openai_responses.response import Ending, as_told, describe
 from meterway.protocols.chat.openai_responses.stream_in import ENDS
 from meterway.protocols.chat.openai_responses.usage import decode_usage
@@ -40,10 +40,11 @@ class ResponsesStreamReader:
 
     Events that tell of the response as a whole are told under the frame; an `error` event becomes
     the `response.failed` that clients understand. Other events, and data that is no event of a
-    response, are forwarded as they came, without the encrypted reasoning nobody asked for.
+    response, are forwarded as they came, without the encrypted reasoning nobody asked for. What is
+    encrypted is kept and told under the name of `maker`.
     """
 
-    def __init__(self, frame: Frame, model: str | None) -> None:
+    def __init__(self, frame: Frame, model: str | None, maker: str = "") -> None:
         self.usage: Usage | None = None
         self.output_bytes = 0
         self.closed = False
@@ -51,6 +52,7 @@ class ResponsesStreamReader:
         self.service_tier: str | None = None
         self._frame = frame
         self._model = model
+        self._maker = maker
         self._splitter = sse.Splitter()
         self._items: dict[int, msgspec.Raw] = {}
         self._sequence = 0
@@ -116,9 +118,10 @@ class ResponsesStreamReader:
             return block
         if not wire.given(event.item):
             return block
+        item = with_maker(event.item, self._maker)
         if kind == "response.output_item.done":
-            self._items[event.output_index] = msgspec.Raw(bytes(event.item))
-        item = self._shown(event.item)
+            self._items[event.output_index] = msgspec.Raw(bytes(item))
+        item = self._shown(item)
         return block if item is event.item else _changed(parsed, {"item": item})
 
     def _fail(self, failure: neutral.Failed) -> bytes:
@@ -129,9 +132,10 @@ class ResponsesStreamReader:
         seen = read(raw)
         self.service_tier = seen.service_tier or self.service_tier
         self.usage = decode_usage(seen.usage) or self.usage
-        output = self._whole_output(seen) if kind in ENDS else None
+        ends = kind in ENDS
+        output = self._whole_output(seen) if ends else labelled(seen.output, self._maker)
         told = framed(raw, self._model, self._frame, output)
-        if output is not None:
+        if ends:
             keep(self._frame, told, output, kind.removeprefix("response."))
             if kind != "response.failed":
                 self.closed = True
@@ -144,7 +148,7 @@ class ResponsesStreamReader:
     def _whole_output(self, seen: Passing) -> bytes:
         """Return the items of a response; some servers leave out what they streamed."""
         if wire.given(seen.output) and bytes(seen.output) != b"[]":
-            return bytes(seen.output)
+            return labelled(seen.output, self._maker)
         return json.encode(self._output())
 
     def _output(self) -> list[msgspec.Raw]:
