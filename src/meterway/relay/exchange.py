@@ -1,7 +1,8 @@
 """One exchange with one route: the request in its dialect, and its answer accepted or refused."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from meterway.kit.clock import Clock
 from meterway.kit.errors import MeterwayError
@@ -26,7 +27,7 @@ _ERROR_LIMIT = 64 * 1024
 _EVENT_STREAM = b"text/event-stream"
 
 
-class _Way(NamedTuple):
+class _Way(msgspec.Struct, frozen=True, gc=False):
     """How an attempt's request and reply are read: `passing` where that needs no translation.
 
     `alias` is the name to put back into the reply, None where the upstream uses it too.

@@ -189,3 +189,14 @@ def test_makers_are_told_in_the_order_they_stand_in():
     assert list(OPENAI_RESPONSES.makers(body)) == [MAKER, OTHER, MAKER]
     assert list(OPENAI_RESPONSES.makers({})) == []
     assert list(makers_in(json.raw({"said": f'an "{NAMED}" in words'}))) == []
+
+
+def test_an_event_whose_response_lacks_items_gets_none():
+    bare = {key: value for key, value in upstream.response().items() if key != "output"}
+    reader = ResponsesStreamReader(turn_of().frame, None, MAKER)
+
+    told = reader.feed(upstream.stream(upstream.event("response.queued", response=bare)))
+
+    event = sse.parse(told)
+    assert event is not None
+    assert "output" not in msgspec.json.decode(event.data)["response"]

@@ -1,6 +1,7 @@
 """OpenAI's Responses API as a chat dialect, for clients and for upstreams."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from meterway.kit import ids
@@ -44,7 +45,9 @@ class OpenAIResponses:
 
     def at(self, maker: str) -> "OpenAIResponses":
         """Return the codec for an upstream that alone can read what it encrypts."""
-        return self if maker == self._maker else OpenAIResponses(self._clock, maker)
+        if maker == self._maker:
+            return self
+        return _bound(self._clock, maker)  # type: ignore[arg-type]  # a clock's hash is its identity
 
     @property
     def through(self) -> PassingCodec | None:
@@ -111,6 +114,11 @@ class OpenAIResponses:
     def _turn(self) -> "ResponsesTurn":
         frame = frame_of({}, ids.object_id("resp"), int(self._clock.now()))
         return ResponsesTurn(frame, self._clock).at(self._maker)
+
+
+@lru_cache(maxsize=1024)
+def _bound(clock: Clock, maker: str) -> OpenAIResponses:
+    return OpenAIResponses(clock, maker)
 
 
 class ResponsesTurn(OpenAIResponses):

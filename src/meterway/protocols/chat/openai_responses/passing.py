@@ -31,7 +31,7 @@ from meterway.protocols.errors import BadReplyError, CompactedElsewhereError
 _STATE = ("previous_response_id", "conversation", "background", "background_options")
 _OURS = ("previous_response_id", "conversation", "background", "store", "metadata")
 _FALSE, _EMPTY = msgspec.Raw(b"false"), msgspec.Raw(b"[]")
-_LOOKED_AT = (ENCRYPTED_KEY, b'"reasoning"', b'call_output"', UNKNOWN_PREFIX.encode())
+_LOOKED_AT = (b'call_output"', b'"reasoning"', UNKNOWN_PREFIX.encode(), ENCRYPTED_KEY)
 _LED_TO = frozenset({"message", "function_call", "custom_tool_call"})  # and may have no id
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -96,19 +96,21 @@ def _replayable(raw: msgspec.Raw, maker: str) -> msgspec.Raw:
     kept: list[Any] = []
     changed = lost = False
     for place, (item, head) in enumerate(zip(items, heads, strict=True)):
-        label_, value = _encrypted(head)
+        made_by = value = ""
+        if head.encrypted_content is not wire.NULL:
+            made_by, value = _encrypted(head)
         if head.type == "reasoning":
-            lost = bool(label_) and label_ != maker
-            if lost or not _is_replayable(head, label_):
+            lost = bool(made_by) and made_by != maker
+            if lost or not _is_replayable(head, made_by):
                 changed = True
                 continue
-        elif label_ and label_ != maker:
+        elif made_by and made_by != maker:
             raise CompactedElsewhereError(f"input[{place}]")
         nameless = _is_named_here(head) or (lost and head.type in _LED_TO)
-        if not label_ and not (nameless and head.id is not None):
+        if not made_by and not (nameless and head.id is not None):
             kept.append(item)
             continue
-        kept.append(_as_sent(item, value if label_ else None, nameless=nameless))
+        kept.append(_as_sent(item, value if made_by else None, nameless=nameless))
         changed = True
     return json.raw(kept) if changed else raw
 
@@ -136,10 +138,10 @@ def _as_sent(item: msgspec.Raw, encrypted: str | None, *, nameless: bool) -> Raw
     return fields
 
 
-def _is_replayable(item: _Item, label_: str) -> bool:
+def _is_replayable(item: _Item, made_by: str) -> bool:
     if not wire.given(item.encrypted_content):
         return wire.given(item.content) and item.content != _EMPTY
-    return bool(label_) or not is_sealed(_decode_text(item.encrypted_content))
+    return bool(made_by) or not is_sealed(_decode_text(item.encrypted_content))
 
 
 def _is_named_here(item: _Item) -> bool:
@@ -159,8 +161,8 @@ def pass_reply(body: bytes, model: str | None, frame: Frame, maker: str = "") ->
             return Seen(body=body, failure=inner_error(seen.error))
         if not wire.given(seen.output):
             raise BadReplyError("The upstream's reply is not a response: it has no output.")
-        output = labelled(seen.output, maker)
-        told = framed(body, model, frame, output)
+        output, shown = as_kept_and_shown(seen.output, frame, maker)
+        told = framed(body, model, frame, shown)
         keep(frame, told, output, seen.status)
     except wire.UNREADABLE as error:
         raise BadReplyError(f"The upstream's reply is not a response: {error}.") from None
@@ -176,12 +178,19 @@ def read(body: bytes | msgspec.Raw) -> Passing:
         return Passing(output=loose.output, error=loose.error)
 
 
-def labelled(output: msgspec.Raw, maker: str) -> bytes:
-    """Return the items of an upstream's response; what it encrypted names its maker."""
+def as_kept_and_shown(output: msgspec.Raw, frame: Frame, maker: str) -> tuple[bytes, bytes]:
+    """Return the items of an upstream's response as they are kept, and as the client is told them.
+
+    What is encrypted names its maker, and is shown to clients that asked for it.
+    """
     items = bytes(output)
-    if not maker or ENCRYPTED_KEY not in items:
-        return items
-    return json.encode([with_maker(item, maker) for item in _decode_raws(items)])
+    if ENCRYPTED_KEY not in items:
+        return items, items
+    named = [with_maker(item, maker) for item in _decode_raws(items)]
+    kept = json.encode(named)
+    if frame.wants_encrypted:
+        return kept, kept
+    return kept, json.encode([without_encrypted(item) for item in named])
 
 
 def framed(body: bytes | msgspec.Raw, model: str | None, frame: Frame, output: bytes) -> bytes:
@@ -191,9 +200,8 @@ def framed(body: bytes | msgspec.Raw, model: str | None, frame: Frame, output: b
     top |= {name: frame.echo[name] for name in _OURS if name in frame.echo}
     if model is not None:
         top["model"] = json.raw(model)
-    top["output"] = msgspec.Raw(output)
-    if not frame.wants_encrypted and ENCRYPTED_KEY in output:
-        top["output"] = json.raw([without_encrypted(item) for item in _decode_raws(output)])
+    if output != bytes(wire.NULL):
+        top["output"] = msgspec.Raw(output)
     return json.encode(top)
 
 

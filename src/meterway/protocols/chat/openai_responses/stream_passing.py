@@ -9,7 +9,7 @@ from meterway.protocols.chat.openai_errors import inner_error
 from meterway.protocols.chat.openai_responses import wire
 from meterway.protocols.chat.openai_responses.frame import Frame
 from meterway.protocols.chat.openai_responses.items import with_maker, without_encrypted
-from meterway.protocols.chat.openai_responses.passing import Passing, framed, keep, labelled, read
+from meterway.protocols.chat.openai_responses.passing import as_kept_and_shown, framed, keep, read
 from meterway.protocols.chat.openai_responses.response import Ending, as_told, describe
 from meterway.protocols.chat.openai_responses.stream_in import ENDS
 from meterway.protocols.chat.openai_responses.usage import decode_usage
@@ -74,16 +74,16 @@ class ResponsesStreamReader:
         self.failure = self.failure or failure
         ending, frame = Ending(), self._frame
         ending.fail(failure)
-        output = self._output()
+        kept, shown = as_kept_and_shown(self._output(), frame, self._maker)
         response = describe(
             frame,
             ending,
             model=self._model or frame.model,
-            output=[self._shown(item) for item in output],
+            output=msgspec.Raw(shown),
             usage=self.usage,
             service_tier=self.service_tier,
         )
-        keep(frame, json.encode(response), json.encode(output), ending.status)
+        keep(frame, json.encode(response), kept, ending.status)
         event = {
             "type": "response.failed",
             "sequence_number": self._sequence,
@@ -118,10 +118,9 @@ class ResponsesStreamReader:
             return block
         if not wire.given(event.item):
             return block
-        item = with_maker(event.item, self._maker)
         if kind == "response.output_item.done":
-            self._items[event.output_index] = msgspec.Raw(bytes(item))
-        item = self._shown(item)
+            self._items[event.output_index] = msgspec.Raw(bytes(event.item))
+        item = self._shown(event.item)
         return block if item is event.item else _changed(parsed, {"item": item})
 
     def _fail(self, failure: neutral.Failed) -> bytes:
@@ -132,11 +131,13 @@ class ResponsesStreamReader:
         seen = read(raw)
         self.service_tier = seen.service_tier or self.service_tier
         self.usage = decode_usage(seen.usage) or self.usage
-        ends = kind in ENDS
-        output = self._whole_output(seen) if ends else labelled(seen.output, self._maker)
-        told = framed(raw, self._model, self._frame, output)
+        ends, output = kind in ENDS, seen.output
+        if ends and (not wire.given(output) or bytes(output) == b"[]"):
+            output = self._output()  # some servers leave out what they streamed
+        kept, shown = as_kept_and_shown(output, self._frame, self._maker)
+        told = framed(raw, self._model, self._frame, shown)
         if ends:
-            keep(self._frame, told, output, kind.removeprefix("response."))
+            keep(self._frame, told, kept, kind.removeprefix("response."))
             if kind != "response.failed":
                 self.closed = True
             elif as_told(failure := inner_error(seen.error)) is failure:
@@ -145,17 +146,13 @@ class ResponsesStreamReader:
                 return self._fail(failure)
         return _changed(parsed, {"response": msgspec.Raw(told)})
 
-    def _whole_output(self, seen: Passing) -> bytes:
-        """Return the items of a response; some servers leave out what they streamed."""
-        if wire.given(seen.output) and bytes(seen.output) != b"[]":
-            return labelled(seen.output, self._maker)
-        return json.encode(self._output())
-
-    def _output(self) -> list[msgspec.Raw]:
-        return [self._items[place] for place in sorted(self._items)]
+    def _output(self) -> msgspec.Raw:
+        return json.raw([self._items[place] for place in sorted(self._items)])
 
     def _shown(self, item: msgspec.Raw) -> msgspec.Raw:
-        return item if self._frame.wants_encrypted else without_encrypted(item)
+        if self._frame.wants_encrypted:
+            return with_maker(item, self._maker)
+        return without_encrypted(item)
 
 
 def _changed(parsed: sse.Event, fields: dict[str, msgspec.Raw]) -> bytes:
