@@ -12,12 +12,9 @@ from meterway.db.engine import reading, transaction
 from meterway.kit.clock import Clock
 from meterway.kit.errors import UnavailableError
 from meterway.kit.ids import CallIds, random_text
-from meterway.kit.money import Nanos
 from meterway.kit.tasks import Tasks
 from meterway.ledger.budgets.board import Board
 from meterway.ledger.budgets.purse import Purse
-from meterway.ledger.budgets.rooms import Taken
-from meterway.ledger.budgets.types import Budget
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.group import GroupCommit
 from meterway.ledger.journal.writer import Journal
@@ -51,27 +48,12 @@ class _NoJournal:
         raise AssertionError("no room was reserved")
 
 
-class _NoPurse:
-    """Stands for a purse whose journal the database does not know yet."""
-
-    def __init__(self, money: "Money") -> None:
-        self._money = money
-
-    def take(self, budgets: tuple[Budget, ...], amount: Nanos) -> None:
-        """Hold nothing: there are no leases."""
-
-    async def borrow(self, budgets: tuple[Budget, ...], amount: Nanos) -> Taken:
-        """Hold an amount once the purse is there. Raises what `Purse.borrow` raises."""
-        purse = await self._money.ready()
-        return await purse.borrow(budgets, amount)
-
-
 class Money:
     """Prices, journal and purse of one worker's life, each there as soon as it can be.
 
     `name` is the journal's, and no other process ever has it. A worker starts while the disk is
-    full or the database is down, refuses what it cannot do, and mends by itself: `journal` and
-    `purse` are there at once, as `relay.billing` wants them, and become the real ones.
+    full or the database is down, refuses what it cannot do, and mends by itself. `journal` refuses
+    until it is `registered`; there is a `purse` from then on, and nobody gets to it before.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker has
@@ -97,12 +79,10 @@ class Money:
         self._workers = workers
         self._journal: Journal | None = None
         self._purse: Purse | None = None
-        self._registering: asyncio.Task[Purse] | None = None
         self._tasks = Tasks()
         self._disk = GroupCommit(self._sync, self._tasks)
         self._failing = False
         self.journal: Journal | _NoJournal = _NoJournal("Calls cannot be recorded yet; try again.")
-        self.purse: Purse | _NoPurse = _NoPurse(self)
 
     # -- prices ----------------------------------------------------------------------------------
 
@@ -151,32 +131,28 @@ class Money:
 
     # -- the purse -------------------------------------------------------------------------------
 
+    @property
+    def purse(self) -> Purse:
+        """The leases, once it is `registered`."""
+        assert self._purse is not None, "the journal refuses before"
+        return self._purse
+
     async def answer_recalls(self) -> None:
         """Return what is idle of budgets that other machines wait for."""
         if self._purse is not None:
             await self._purse.answer_recalls()
 
-    async def ready(self) -> Purse:
-        """Make the journal known, once for all who ask. Raises `UnavailableError`."""
-        if self._registering is None:
-            self._registering = self._tasks.spawn(self._register(), name="journal.register")
-        try:
-            return await asyncio.shield(self._registering)
-        finally:
-            if self._purse is None and self._registering is not None and self._registering.done():
-                self._registering = None
-
-    async def _register(self) -> Purse:
+    async def _register(self) -> None:
+        """Make the journal known. Raises `UnavailableError`."""
         journal = self._opened()
         place = await asyncio.to_thread(journals.place_of, self._folder)
         async with transaction(self._engine) as tx:
             number = await journals.register(tx, self.name, place, self._clock.now())
         self._ids.move(number)  # whatever clocks do, no process before had it
         purse = Purse(self._engine, number, self._clock, self._board, workers=self._workers)
-        self._purse = self.purse = purse
+        self._purse = purse
         self.journal = journal
         self._tasks.spawn(purse.run(), name="purse.run")
-        return purse
 
     # -- its life --------------------------------------------------------------------------------
 
@@ -194,7 +170,7 @@ class Money:
 
     async def _try_to_register(self) -> None:
         try:
-            await self.ready()
+            await self._register()
         except UnavailableError as error:
             self.journal = _NoJournal(error.message)
             _log.warning("journal.not_registered", error=error.message)

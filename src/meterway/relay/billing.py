@@ -247,11 +247,11 @@ class Billing:
         last = record.attempts[-1]
         if last.free:
             return 0
-        quote, asked = self._pricing.quote(last.model, at=record.began), plan.quote
+        if last.model == plan.name and not plan.quote.factors:
+            return record.price  # the usual case: one price for both, and nothing multiplied
+        quote = self._pricing.quote(last.model, at=record.began)
         if quote is None:
             return 0
-        if quote.rates is asked.rates and not asked.factors:
-            return record.price  # the usual case: one price for both, and nothing multiplied
         return price(usage, quote.rates, (), service if service in quote.rates.services else None)
 
 
@@ -315,17 +315,13 @@ class Tab:
         if self._taken is not None:
             takes, overrun = self._taken.close(amount)
             held = self._taken.amount
-        last = record.attempts[-1]
-        if last.model == plan.name and not (plan.quote.factors or last.free):
-            cost = amount  # nearly always: one price for both, and nothing multiplied
-        else:
-            cost = self._billing.cost(record, usage, plan, service)
+        cost = self._billing.cost(record, usage, plan, service)
         return Record(
             call_id=record.call_id,
             user_id=record.user_id,
             key_id=record.key_id,
             model=record.model,
-            channel_id=last.channel_id,
+            channel_id=record.attempts[-1].channel_id,
             funding=self._source if amount else Funding.HOUSE,
             price=amount,
             # beyond a postpaid user's capped key it is owed all the same

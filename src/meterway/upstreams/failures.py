@@ -137,9 +137,8 @@ def upstream_error(
     wall time in seconds since the epoch, for waits given as a date.
     """
     rule = next((rule for rule in _RULES if rule.fits(status, failed)), _OTHERWISE)
-    theirs = issubclass(
-        rule.kind, RequestRefusedError
-    )  # code and param then speak of the caller's request
+    # code and param speak of the caller's request then
+    theirs = issubclass(rule.kind, RequestRefusedError)
     return rule.kind(
         rule.message or failed.message,
         status=rule.shows or status,

@@ -85,8 +85,6 @@ def sizes_of(body: RawObject) -> Sizes:
         for message in _decode(body["messages"]) if "messages" in body else ():
             if isinstance(message.content, list):
                 _gather(message.content, kinds)
-        if not (kinds or "tools" in body or "web_search_options" in body):
-            return Sizes(sum(map(len, body.values())))  # text alone, as most
         return _sizes(body, kinds, _media_of_messages)
     except _UNREADABLE:
         return Sizes(None)
