@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from meterway.edge.http import head_of
 from tests.fakes.http_server import DEADLINE, serving
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -83,6 +84,30 @@ async def test_no_content_has_neither_length_nor_chunks():
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: x", b"a\nb", b"a\rb", b"a\0b"])
 async def test_a_header_that_would_break_the_framing_is_refused(value):
     head, _ = await _said(_app(_start((b"x-name", value)), _body(b"")))
+
+    assert head.startswith(b"HTTP/1.1 500")
+    assert b"set-cookie" not in head
+
+
+LINES = b"x-left: 3\r\nx-reset: 1m0s"
+
+
+async def test_lines_that_are_written_out_leave_as_they_are():
+    said = [head_of(200, [(b"x-a", b"b")], LINES), _body(b"hello")]
+
+    head, body = await _said(_app(*said))
+
+    assert head.split(b"\r\n")[1:] == [
+        b"x-a: b",
+        b"connection: close",
+        b"transfer-encoding: chunked",
+        *LINES.split(b"\r\n"),
+    ]
+    assert body == b"5\r\nhello\r\n0\r\n\r\n"
+
+
+async def test_a_header_among_such_lines_is_looked_at_all_the_same():
+    head, _ = await _said(_app(head_of(200, [(b"x-a", b"b\r\nset-cookie: x")], LINES), _body(b"")))
 
     assert head.startswith(b"HTTP/1.1 500")
     assert b"set-cookie" not in head

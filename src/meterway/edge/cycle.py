@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from meterway.edge.http import Handler, Headers, Scope
+from meterway.edge.http import LINES, Handler, Headers, Scope
 from meterway.kit.outbox import Outbox
 
 GONE = "meterway.gone"
@@ -211,7 +211,8 @@ class Cycle(Gone):
             return self._send_later(message)
         kind = message["type"]
         if kind == "http.response.start" and not self.response_started:
-            self._start(message["status"], message.get("headers", ()))
+            lines = message.get(LINES, b"")
+            self._start(message["status"], message.get("headers", ()), lines)
         elif kind == "http.response.body" and self.response_started and not self.response_complete:
             self._write(message.get("body", b""), more=message.get("more_body", False))
         else:
@@ -223,7 +224,7 @@ class Cycle(Gone):
         await self._connection.flow.drain()
         await self.send(message)
 
-    def _start(self, status: int, headers: Headers) -> None:
+    def _start(self, status: int, headers: Headers, prepared: bytes = b"") -> None:
         content = [_STATUS[status]]
         chunked = status not in _BODILESS and not self._head_only
         self._left: int | None = 0
@@ -243,6 +244,9 @@ class Cycle(Gone):
         elif chunked:
             chunked, self._left = False, None
         lines = len(content) + 1  # the blank one
+        if prepared:
+            content.append(prepared)
+            lines += 1 + prepared.count(b"\r\n")
         content += _END
         head = b"\r\n".join(content)
         if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:

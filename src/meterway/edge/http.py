@@ -14,6 +14,9 @@ Handler: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
+LINES = "meterway.lines"
+"""Where in the message that begins a reply `head_of` puts its lines."""
+
 _KEY = "meterway.request"
 _EXPOSED = (
     b"x-request-id, request-id, retry-after, retry-after-ms, openai-processing-ms, "
@@ -181,8 +184,18 @@ def _too_large(limit: int) -> TooLargeError:
     return TooLargeError(f"The request body is larger than the {limit} bytes accepted here.")
 
 
-async def send_reply(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole reply; its length is added to `headers`."""
+def head_of(status: int, headers: Headers, lines: bytes = b"") -> MutableMapping[str, Any]:
+    """Return the message that begins a reply; `lines` are headers of ours, written out and joined.
+
+    They tell of the moment: what records a reply leaves them out.
+    """
+    return {"type": "http.response.start", "status": status, "headers": headers, LINES: lines}
+
+
+async def send_reply(
+    send: Send, status: int, headers: Headers, body: bytes, lines: bytes = b""
+) -> None:
+    """Send a whole reply; its length is added to `headers`, and `lines` go as they are."""
     length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send(head_of(status, [*headers, length], lines))
     await send({"type": "http.response.body", "body": body, "more_body": False})

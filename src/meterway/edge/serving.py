@@ -25,11 +25,12 @@ from meterway.edge.http import (
     Request,
     Scope,
     Send,
+    head_of,
     read_body,
     request_of,
     send_reply,
 )
-from meterway.edge.ratelimits import headers_of
+from meterway.edge.ratelimits import lines_of
 from meterway.kit import sse
 from meterway.kit.json import RawObject, decode_top, raw
 from meterway.kit.money import shown
@@ -246,7 +247,8 @@ class _Delivery:
             await self._settled(reply)
             if reply.billed:
                 head.append(_cost(reply))
-            await send_reply(self._send, 200, [*head, JSON_TYPE], reply.first)
+            head.append(JSON_TYPE)
+            await send_reply(self._send, 200, head, reply.first, _limits(reply))
 
     async def _settled(self, reply: Reply) -> None:
         reply.settle()
@@ -257,7 +259,7 @@ class _Delivery:
 
     async def _stream(self, reply: Reply, head: Headers) -> None:
         send, presence, desk, keep = self._send, self._presence, self._desk, self._keep
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send(head_of(200, head, _limits(reply)))
         await self._say(reply.first)
         with _Pulse(send, desk.tasks, desk.keep_alive_seconds, self._framing.comment) as pulse:
             async for chunk in reply.rest():
@@ -327,9 +329,13 @@ def _head(request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
         head.append((b"x-meterway-receipt", request.name))
     if record.dropped:
         head.append((b"x-meterway-dropped", _listed(record.dropped)))
-    if (standings := reply.standings) is not None:
-        head += headers_of(standings, FAMILIES[record.dialect])
     return head
+
+
+def _limits(reply: Reply) -> bytes:
+    """Return the lines of the head that tell what is left of the caller's limits."""
+    standings = reply.standings
+    return b"" if standings is None else lines_of(standings, FAMILIES[reply.record.dialect])
 
 
 def _cost(reply: Reply) -> tuple[bytes, bytes]:
