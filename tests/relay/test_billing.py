@@ -17,8 +17,9 @@ from meterway.kit.errors import UnavailableError
 from meterway.kit.json import decode_top
 from meterway.ledger.budgets.errors import InsufficientBalanceError
 from meterway.ledger.budgets.types import Budget, BudgetKind
-from meterway.ledger.charges.records import decode_record
+from meterway.ledger.charges.records import decode_records
 from meterway.ledger.charges.types import Funding, Record
+from meterway.ledger.journal import layout
 from meterway.ledger.journal.errors import JournalFullError
 from meterway.metering.errors import UnpricedServiceError
 from meterway.metering.quotes import Pricing
@@ -110,7 +111,7 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self.reserved = 0
+        self.reserved = self.written = 0
         self.full = False
 
     def reserve(self) -> None:
@@ -118,9 +119,12 @@ class FakeJournal:
             raise JournalFullError("The disk is full.", retry_after=5.0)
         self.reserved += 1
 
-    def write(self, record: bytes) -> None:
-        self.reserved -= 1
-        self.records.append(decode_record(record))
+    def write(self, record: bytes, calls: int = 1) -> None:
+        found = decode_records(layout.framed(record, calls)[layout.HEADER.size :])
+        assert len(found) == calls
+        self.reserved -= calls
+        self.written += 1
+        self.records += found
 
     def release(self) -> None:
         self.reserved -= 1
@@ -149,10 +153,12 @@ class Shop:
             gathers=gathers,
         )
         self.relay = Relay(*answers, billing=self.billing)
+        self.sales = 0
 
     async def sell(self, ask: dict[str, object] | None = None, caller: Principal = PREPAID):
         body = decode_top(json.dumps(ask or ASK).encode())
-        call = Call(9, CODECS[Dialect.OPENAI_CHAT], body, billing=self.billing_channel)
+        id_, self.sales = 9 + self.sales, self.sales + 1
+        call = Call(id_, CODECS[Dialect.OPENAI_CHAT], body, billing=self.billing_channel)
         return await serve(call, caller, self.relay.gate)
 
     async def sold(self, ask: dict[str, object] | None = None, caller: Principal = PREPAID):
@@ -477,22 +483,43 @@ async def test_what_nobody_asks_for_is_written_down_in_the_next_turn():
     assert shop.record.price == COST
 
 
-async def test_a_call_that_cannot_be_journalled_is_told_and_costs_no_other_its_record():
-    shop = Shop(whole(REPLY), whole(REPLY), whole(REPLY), gathers=True)
-    write = shop.journal.write
-    faults = [None, ValueError("broken"), None]
-
-    def failing(record: bytes) -> None:
-        if (fault := faults.pop(0)) is not None:
-            raise fault
-        write(record)
-
-    shop.journal.write = failing  # type: ignore[method-assign]  # the fake's own fault
+async def test_calls_that_end_together_are_written_as_one_record():
+    shop = Shop(*[whole(REPLY)] * 3, gathers=True)
     for _ in range(3):
         await shop.sold()
+
+    shop.billing.write_down()
+
+    ids = [record.call_id for record in shop.relay.records]
+    assert [record.call_id for record in shop.journal.records] == ids
+    assert (shop.journal.written, shop.journal.reserved) == (1, 0)
+
+
+async def test_calls_that_are_too_long_together_are_written_apart():
+    calls = 63
+    shop = Shop(*[whole(REPLY)] * calls, gathers=True)
+    for _ in range(calls):
+        await shop.sold()
+
+    shop.billing.write_down()
+
+    assert [record.call_id for record in shop.journal.records] == list(range(9, 9 + calls))
+    assert (shop.journal.written, shop.journal.reserved) == (2, 0)
+
+
+@pytest.mark.parametrize("broken", range(3))
+async def test_a_call_that_cannot_be_journalled_is_told_and_costs_no_other_its_record(broken):
+    shop = Shop(*[whole(REPLY)] * 3, gathers=True)
+    for _ in range(3):
+        await shop.sold()
+    records = shop.relay.records
+    records[broken].seconds = 2**70  # MessagePack has no such number
 
     with capture_logs() as events:
         shop.billing.write_down()
 
-    assert [record.price for record in shop.journal.records] == [COST, COST]
-    assert [event["event"] for event in events] == ["call.not_journalled"]
+    told = [event["call_id"] for event in events if event["event"] == "call.not_journalled"]
+    kept = [record.call_id for record in records if record is not records[broken]]
+    assert told == [records[broken].call_id]
+    assert [record.call_id for record in shop.journal.records] == kept
+    assert shop.journal.reserved == 0

@@ -6,6 +6,7 @@ are charged once by their ids.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -20,7 +21,7 @@ from meterway.kit.errors import UnavailableError
 from meterway.ledger.books import service as books
 from meterway.ledger.budgets import service as budgets
 from meterway.ledger.charges import service as charges
-from meterway.ledger.charges.records import decode_record
+from meterway.ledger.charges.records import decode_records
 from meterway.ledger.charges.types import Funding, KeyUse, Record
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.errors import JournalMovedError
@@ -29,7 +30,7 @@ from meterway.ledger.journal.types import Cursor, Registered
 from meterway.ledger.seals import service as seals
 
 MOST: Final = 2000
-"""Calls in one transaction."""
+"""Calls in one transaction, but for those that were written down together with the last."""
 
 _SEAL_PAUSE: Final = 2.0
 _log = structlog.get_logger()
@@ -50,13 +51,13 @@ class _Tail:
         self.failing = False
 
     def read(self, limit: int) -> None:
-        """Read at most `limit` records; one that cannot be understood is not passed."""
+        """Read about `limit` calls; a record that cannot be understood is not passed."""
         self.reader.back_to(self.posted)
         self.records = []
         found = self.reader.read(limit)
         self.drained = limit > 0 and not found
         try:
-            self.records = list(map(decode_record, found))
+            self.records = list(chain.from_iterable(map(decode_records, found)))
         except msgspec.MsgspecError:
             self._read_until_broken()
 
@@ -65,7 +66,7 @@ class _Tail:
         before = self.posted
         while found := self.reader.read(1):
             try:
-                self.records.append(decode_record(found[0]))
+                self.records += decode_records(found[0])
             except msgspec.MsgspecError as error:
                 self.fail(error)
                 self.reader.back_to(before)
@@ -88,7 +89,8 @@ class Settler:
     """Settles the journals in one folder, `turn` by turn.
 
     `place` is the folder's own name (`journals.place_of`); journals that another place
-    registered are left alone. `most` bounds the calls of one turn.
+    registered are left alone. `most` bounds the calls of one turn, but for those that were
+    written down together with the last.
     """
 
     def __init__(  # noqa: PLR0913 - what it works on and with
@@ -115,7 +117,7 @@ class Settler:
         self._seal_at = clock.monotonic()
 
     async def turn(self) -> int:
-        """Post what there is, at most `most` calls; return how many.
+        """Post what there is, about `most` calls; return how many.
 
         Raises `UnavailableError` while the database cannot be used or the disk is full: nothing
         is lost then, and the next turn tries again.
@@ -191,8 +193,8 @@ class Settler:
         for i, tail in enumerate(tails[start:] + tails[:start]):
             share = left // (len(tails) - i)
             tail.read(share)
-            left -= len(tail.records)
-            self._behind |= len(tail.records) == share and not tail.failing
+            left = max(left - len(tail.records), 0)
+            self._behind |= len(tail.records) >= share and not tail.failing
         return [tail for tail in tails if tail.records]
 
     async def _post_all(self, tails: Sequence[_Tail]) -> int:

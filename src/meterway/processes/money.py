@@ -39,9 +39,9 @@ class _NoJournal:
         """Raise `UnavailableError`."""
         raise UnavailableError(self._refusal, retry_after=_RETRY_SECONDS)
 
-    def write(self, record: bytes) -> None:
+    def write(self, record: bytes, calls: int = 1) -> None:
         """Nothing is written where nothing can be reserved."""
-        raise AssertionError(f"no room was reserved for {len(record)} bytes")
+        raise AssertionError(f"no room was reserved for {len(record)} bytes of {calls} calls")
 
     def release(self) -> None:
         """Nor is anything given back."""

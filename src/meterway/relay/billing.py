@@ -1,7 +1,7 @@
 """The money of a call: its price is quoted, its worst case held, its charge journalled."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -14,7 +14,7 @@ from meterway.catalog.service import Catalog
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.errors import InsufficientBalanceError
 from meterway.ledger.budgets.types import Budget, BudgetKind, Takes
-from meterway.ledger.charges.records import encode_record
+from meterway.ledger.charges.records import encode_records
 from meterway.ledger.charges.types import AttemptCost, Funding, Receipt, Record
 from meterway.metering.bounds import Ceiling
 from meterway.metering.pricing import price, price_of_counts, service_of
@@ -63,8 +63,8 @@ class Journal(Protocol):
     def reserve(self) -> None:
         """Keep room for one record."""
 
-    def write(self, record: bytes) -> None:
-        """Write a record into that room."""
+    def write(self, record: bytes, calls: int = 1) -> None:
+        """Write the record of so many calls into the room of each."""
 
     def release(self) -> None:
         """Give the room back."""
@@ -234,13 +234,34 @@ class Billing:
 
     def write_down(self) -> None:
         """Journal the calls that ended, in their order; who writes to clients calls this before."""
+        if not self._ended:
+            return
         ended, self._ended = self._ended, []
-        write = self.funds.journal.write
+        charged: list[Record] = []
         for tab, record, service in ended:
             try:
-                write(encode_record(tab.charged(record, service)))
+                charged.append(tab.charged(record, service))
             except Exception as error:  # noqa: BLE001 - one call's fault is not the others'
-                _log.error("call.not_journalled", call_id=record.call_id, exc_info=error)
+                self._lose(record.call_id, error)
+        if charged:
+            self._journal(charged)
+
+    def _journal(self, charged: Sequence[Record]) -> None:
+        """Write calls down together, or in halves where they are too long or one is at fault."""
+        count = len(charged)
+        try:
+            self.funds.journal.write(encode_records(charged), count)
+        except Exception as error:  # noqa: BLE001 - one call's fault is not the others'
+            if count == 1:
+                self._lose(charged[0].call_id, error)
+            else:
+                self._journal(charged[: count // 2])
+                self._journal(charged[count // 2 :])
+
+    def _lose(self, call_id: int, error: Exception) -> None:
+        """Tell of a call that cannot be written down; its room is another's from now on."""
+        self.funds.journal.release()
+        _log.error("call.not_journalled", call_id=call_id, exc_info=error)
 
     def cost(self, record: CallRecord, usage: Usage, plan: "_Plan", service: str | None) -> Nanos:
         """Return what the answering upstream charges us, as far as its list price is known."""

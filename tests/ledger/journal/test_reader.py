@@ -5,7 +5,15 @@ import random
 import pytest
 
 from meterway.ledger.journal import layout
-from meterway.ledger.journal.layout import END_MARK, HEADER, MAGIC, MAX_RECORD, START, framed
+from meterway.ledger.journal.layout import (
+    END_MARK,
+    HEADER,
+    MAGIC,
+    MAX_RECORD,
+    MOST_CALLS,
+    START,
+    framed,
+)
 from meterway.ledger.journal.reader import BEGINNING, JournalReader
 from meterway.ledger.journal.types import Cursor
 from meterway.ledger.journal.writer import Journal
@@ -53,6 +61,34 @@ def test_record_with_any_bit_changed_is_not_there(read):
 @pytest.mark.parametrize("length", [MAX_RECORD + 1, 2**31, 2**32 - 2])
 def test_absurd_length_ends_the_reading(read, length):
     assert read(framed(b"a") + HEADER.pack(length, 0) + ZEROS)[0] == [b"a"]
+
+
+def test_a_limit_counts_calls_and_a_record_is_read_whole(read):
+    written = framed(b"five", 5) + framed(b"two", 2) + framed(b"one") + ZEROS
+
+    assert [read(written, limit=limit)[0] for limit in (0, 1, 5, 6, 7, 8, 9)] == [
+        [],
+        [b"five"],
+        [b"five"],
+        [b"five", b"two"],
+        [b"five", b"two"],
+        [b"five", b"two", b"one"],
+        [b"five", b"two", b"one"],
+    ]
+
+
+@pytest.mark.parametrize("calls", [0, MOST_CALLS + 1])
+def test_a_record_of_no_or_too_many_calls_is_refused(calls):
+    with pytest.raises(ValueError, match="calls"):
+        framed(b"a", calls)
+
+
+def test_a_record_of_the_most_calls_is_no_end_mark(read):
+    longest = b"x" * MAX_RECORD
+
+    found, _ = read(framed(longest, MOST_CALLS) + framed(b"b"), limit=MOST_CALLS + 1)
+
+    assert found == [longest, b"b"]
 
 
 def test_record_beyond_the_end_of_the_file_is_not_there(read):

@@ -1,8 +1,9 @@
 """How a journal lies on the disk: its folder, its lock, its segments, the form of a record.
 
-A segment opens with `MAGIC`. A record is its length and its CRC, four bytes each in little endian,
-then itself. A length of nothing ends what was written so far; `END_MARK` sends the reader to the
-next segment. The CRC begins with the length, so that it covers both.
+A segment opens with `MAGIC`. A record is its size and its CRC, four bytes each in little endian,
+then itself. The size is its length, and in the upper half how many calls beyond one it tells of. A
+size of nothing ends what was written so far; `END_MARK` sends the reader to the next segment. The
+CRC begins with the size, so that it covers both.
 """
 
 import fcntl
@@ -20,17 +21,30 @@ MAX_RECORD: Final = 8192
 SLOT: Final = HEADER.size + MAX_RECORD
 """The most bytes a record may take, its header included."""
 
+CALLS_AT: Final = 16
+"""The bits of a size below those that count calls."""
+
+LENGTH: Final = 2**CALLS_AT - 1
+"""The bits of a size that are the record's length."""
+
+MOST_CALLS: Final = 2**15
+"""The most calls in a record."""
+
 _LOCK: Final = "lock"
 _held: set[int] = set()
 
 
-def framed(record: bytes) -> bytes:
-    """Return a record with its header. Raises `ValueError` for one of no or too many bytes."""
+def framed(record: bytes, calls: int = 1) -> bytes:
+    """Return a record of so many calls with its header.
+
+    Raises `ValueError` for one of no or too many bytes or calls.
+    """
     length = len(record)
-    if not 0 < length <= MAX_RECORD:
-        message = f"a record has between 1 and {MAX_RECORD} bytes, not {length}"
+    if not (0 < length <= MAX_RECORD and 0 < calls <= MOST_CALLS):
+        message = f"a record has between 1 and {MAX_RECORD} bytes, not {length} of {calls} calls"
         raise ValueError(message)
-    return HEADER.pack(length, crc32(record, length)) + record
+    size = length | (calls - 1) << CALLS_AT
+    return HEADER.pack(size, crc32(record, size)) + record
 
 
 def segment_path(folder: Path, number: int) -> Path:

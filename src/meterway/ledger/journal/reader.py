@@ -8,7 +8,15 @@ from typing import Final
 from zlib import crc32
 
 from meterway.ledger.journal import layout
-from meterway.ledger.journal.layout import END_MARK, HEADER, MAGIC, MAX_RECORD, START
+from meterway.ledger.journal.layout import (
+    CALLS_AT,
+    END_MARK,
+    HEADER,
+    LENGTH,
+    MAGIC,
+    MAX_RECORD,
+    START,
+)
 from meterway.ledger.journal.types import Cursor
 
 BEGINNING: Final = Cursor(1, START)
@@ -35,14 +43,15 @@ class JournalReader:
         return self._lock is not None
 
     def read(self, limit: int) -> list[bytes]:
-        """Return at most `limit` records, and move behind them.
+        """Return records of `limit` calls, or as many as there are, and move behind them.
 
-        Raises `OSError` where the disk fails.
+        The last record may tell of more calls than are left of `limit`. Raises `OSError` where the
+        disk fails.
         """
         found: list[bytes] = []
-        while len(found) < limit:
+        while limit > 0:
             before = self.cursor
-            self._parse(self._block(), limit, found)
+            limit = self._parse(self._block(), limit, found)
             if self.cursor == before:
                 break
         return found
@@ -102,23 +111,26 @@ class JournalReader:
             else:
                 os.close(file)
 
-    def _parse(self, block: bytes, limit: int, found: list[bytes]) -> None:
-        """Take whole records off a block, at most up to the end of a segment."""
+    def _parse(self, block: bytes, limit: int, found: list[bytes]) -> int:
+        """Take whole records off a block, at most up to the end of a segment.
+
+        Returns how many calls are left of `limit`.
+        """
         segment, start = self.cursor
         header, unpack = HEADER.size, HEADER.unpack_from
         at, last = 0, len(block) - header
-        for _ in range(limit - len(found)):
-            if at > last:
-                break
-            length, crc = unpack(block, at)
-            begin = at + header
+        while limit > 0 and at <= last:
+            size, crc = unpack(block, at)
+            begin, length = at + header, size & LENGTH
             if not 0 < length <= MAX_RECORD:
                 if block[at:begin] == END_MARK:
                     segment, start, at = segment + 1, START, 0
                 break
             record = block[begin : begin + length]
-            if crc32(record, length) != crc or len(record) != length:
+            if crc32(record, size) != crc or len(record) != length:
                 break
             at = begin + length
+            limit -= (size >> CALLS_AT) + 1
             found.append(record)
         self.cursor = Cursor(segment, start + at)
+        return limit

@@ -133,19 +133,19 @@ class Journal:
         """Give back the room of a call that needs no record."""
         self._reserved -= 1
 
-    def write(self, record: bytes) -> None:
-        """Write a record into room that was reserved; the room is used up.
+    def write(self, record: bytes, calls: int = 1) -> None:
+        """Write the record of one or more calls into room that each reserved; it is used up.
 
         Raises `ValueError` for a record of no or too many bytes.
         """
-        data = layout.framed(record)
+        data = layout.framed(record, calls)
         after = self._position + len(data)
         if after > self._end:
             self._next()
             after = self._position + len(data)
         self._bytes[self._position : after] = data
         self._position = after
-        self._reserved -= 1
+        self._reserved -= calls
         self._written = True
         self._slots = (self._end - after) // SLOT + self._spare_slots
 
