@@ -58,9 +58,9 @@ class Purse:
     What memory offers is never more than the database's lease: memory is lowered before a return
     is written and raised after a grant is committed, and a change whose commit got lost counts
     against us until the lease itself tells whether it happened. `workers` is how many share the
-    installation's budgets, `slice_` the most a grant takes beyond what is needed. Other machines
-    hear of recalls by the version `budgets.service.RECALLS`: call `answer_recalls` when it moves;
-    its poll may outlast the patience of who waits.
+    installation's budgets, `slice_` what a grant takes beyond what is needed, or more of what is
+    spent fast. Other machines hear of recalls by the version `budgets.service.RECALLS`: call
+    `answer_recalls` when it moves; its poll may outlast the patience of who waits.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker has, and a seam
@@ -270,8 +270,13 @@ class Purse:
         return bool(desk)
 
     async def _ask(self, rooms: Sequence[Room], amount: Nanos, hoped: Nanos) -> dict[Budget, Share]:
+        now = self._clock.monotonic()
         wants = [
-            Want(room.budget, amount - room.idle, max(self._slice, hoped - room.idle))
+            Want(
+                room.budget,
+                amount - room.idle,
+                max(room.slice_at(now, self._slice), hoped - room.idle),
+            )
             for room in rooms
             if room.idle < amount
         ]
@@ -283,9 +288,9 @@ class Purse:
                 shares = await budgets_.lease(tx, self._journal_id, wants, self._workers, turn=turn)
                 committing = True
         except BaseException:
-            _note(rooms, shares if committing else {}, doubted=turn)
+            _note(rooms, shares if committing else {}, now, doubted=turn)
             raise
-        _note(rooms, shares)
+        _note(rooms, shares, now)
         if any(share.elsewhere for share in shares.values()):
             self._board.bump()
         return {want.budget: Share(0, 0, 0, 0) for want in wants} | shares
@@ -334,7 +339,11 @@ class Purse:
 
 
 def _note(
-    rooms: Sequence[Room], shares: Mapping[Budget, Share], *, doubted: int | None = None
+    rooms: Sequence[Room],
+    shares: Mapping[Budget, Share],
+    now: float,
+    *,
+    doubted: int | None = None,
 ) -> None:
     """Remember what was granted, or that it is in doubt; `doubted` is the turn of the change."""
     for room in rooms:
@@ -342,9 +351,11 @@ def _note(
         if share is None:
             continue
         room.budget_id = share.budget_id
+        if not share.granted:
+            continue
         if doubted is None:
-            room.idle += share.granted
-        elif share.granted:
+            room.grant(share.granted, now)
+        else:
             room.doubt = Doubt(doubted, share.granted, giving=False)
 
 

@@ -1,11 +1,15 @@
 """What a worker's memory knows of its leases, and the holds that calls have on them."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.types import Budget, Takes
+
+_SOON, _LATE = 1.0, 4.0  # seconds
+_LARGEST = 64
 
 
 class Doubt(NamedTuple):
@@ -32,7 +36,18 @@ class Room:
     The database's `remaining` is never below their sum, whatever failed.
     """
 
-    __slots__ = ("budget", "budget_id", "doubt", "held", "idle", "lock", "since", "touched")
+    __slots__ = (
+        "_factor",
+        "_granted_at",
+        "budget",
+        "budget_id",
+        "doubt",
+        "held",
+        "idle",
+        "lock",
+        "since",
+        "touched",
+    )
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -43,11 +58,33 @@ class Room:
         self.since = 0.0
         self.doubt: Doubt | None = None
         self.lock = asyncio.Lock()
+        self._factor = 1
+        self._granted_at = -math.inf
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known here that must be remembered."""
         return not (self.idle or self.held or self.doubt or self.lock.locked())
+
+    def slice_at(self, now: float, usual: Nanos) -> Nanos:
+        """Return the slice to ask for at `now`: `usual`, or more where that does not last.
+
+        It doubles with each grant within a second of the one before, up to 64 times: so the
+        database is asked about once a second, however fast the budget is spent. Four seconds
+        after a grant it is the usual again.
+        """
+        return usual * self._factor_at(now)
+
+    def grant(self, amount: Nanos, now: float) -> None:
+        """Have so much more, from `now` on."""
+        self.idle += amount
+        self._factor, self._granted_at = self._factor_at(now), now
+
+    def _factor_at(self, now: float) -> int:
+        since = now - self._granted_at
+        if since > _LATE:
+            return 1
+        return min(2 * self._factor, _LARGEST) if since < _SOON else self._factor
 
 
 class Taken:
