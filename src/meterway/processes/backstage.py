@@ -1,4 +1,4 @@
-"""The backstage process: posts what workers journal, and looks after the books meanwhile."""
+"""The backstage process: syncs and posts what workers journal, and looks after the books."""
 
 import asyncio
 import os
@@ -18,7 +18,9 @@ from meterway.kit import metrics
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.errors import UnavailableError
 from meterway.kit.money import dollars
+from meterway.kit.tasks import Tasks
 from meterway.ledger.journal import service as journals
+from meterway.ledger.journal.syncer import Syncer
 from meterway.ledger.settler import Settler
 from meterway.processes.background import Background
 from meterway.processes.child import settle_memory
@@ -58,6 +60,9 @@ async def _serve(settings: Settings, place: Workplace) -> None:
     background = Background(engine, clock, place.queue, open_crew)
     settler = await _settler(settings, engine, clock)
     backstage = Backstage(clock, settler, chores, background)
+    syncer, syncing = Syncer(settings.journals, clock), Tasks()
+    if settings.journal_sync != "always":  # else whoever writes waits for the disk itself
+        syncing.spawn(syncer.run(), name="journal.sync")
     settle_memory()
     try:
         while not stopping.is_set() and os.getppid() == parent:
@@ -67,6 +72,8 @@ async def _serve(settings: Settings, place: Workplace) -> None:
         await background.close(settings.shutdown_grace / 2)
         await backstage.finish(settings.shutdown_grace / 2)
     finally:
+        await syncing.cancel()
+        syncer.close()
         backstage.close()
         await engine.dispose()
 

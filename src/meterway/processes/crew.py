@@ -193,4 +193,5 @@ def _money(settings: Settings, engine: AsyncEngine, clock: Clock, place: Workpla
         board=place.board,
         process=_NAME,
         workers=settings.workers,
+        syncs=settings.journal_sync == "always",
     )

@@ -237,6 +237,7 @@ def _money(  # noqa: PLR0913, PLR0917 - what a worker has
         board=place.board,
         process=process,
         workers=settings.workers,
+        syncs=settings.journal_sync == "always",
     )
 
 

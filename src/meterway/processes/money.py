@@ -17,11 +17,11 @@ from meterway.ledger.budgets.board import Board
 from meterway.ledger.budgets.purse import Purse
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.group import GroupCommit
+from meterway.ledger.journal.syncer import EVERY
 from meterway.ledger.journal.writer import Journal
 from meterway.metering.quotes import Pricing
 
 _log = structlog.get_logger()
-_SYNC_SECONDS = 0.02
 _RETRY_SECONDS = 1.0
 _SUFFIX = 8
 
@@ -54,6 +54,7 @@ class Money:
     `name` is the journal's, and no other process ever has it. A worker starts while the disk is
     full or the database is down, refuses what it cannot do, and mends by itself. `journal` refuses
     until it is `registered`; there is a `purse` from then on, and nobody gets to it before.
+    What `syncs` waits for the disk itself; else that is the backstage process's to do.
     """
 
     def __init__(  # noqa: PLR0913 - what a worker has
@@ -67,6 +68,7 @@ class Money:
         board: Path,
         process: str,
         workers: int,
+        syncs: bool,
     ) -> None:
         self.catalog = catalog
         self.pricing = Pricing(catalog)
@@ -77,6 +79,7 @@ class Money:
         self._board = Board(board)
         self.name = f"{process}-{random_text(_SUFFIX)}"
         self._workers = workers
+        self._syncs = syncs
         self._journal: Journal | None = None
         self._purse: Purse | None = None
         self._tasks = Tasks()
@@ -103,11 +106,18 @@ class Money:
             self._journal = Journal.open(self._folder, self.name)
         return self._journal
 
-    async def _keep_synced(self) -> None:
+    async def _keep(self) -> None:
+        """Keep the journal ready for what comes, and where that is ours to do, on the disk."""
         while True:
-            await asyncio.sleep(_SYNC_SECONDS)
-            if self._journal is not None and self._journal.dirty:
-                await self._disk.wait()
+            await asyncio.sleep(EVERY)
+            journal = self._journal
+            if journal is None:
+                continue
+            if self._syncs:
+                if journal.dirty:
+                    await self._disk.wait()
+            elif journal.is_short:
+                await journal.prepare()
 
     async def kept(self) -> None:
         """Wait until every record written so far is on the disk, together with all who wait.
@@ -157,8 +167,8 @@ class Money:
     # -- its life --------------------------------------------------------------------------------
 
     async def start(self, tasks: Tasks) -> None:
-        """Open and register the journal, now or as soon as that can be; sync it from then on."""
-        tasks.spawn(self._keep_synced(), name="journal.sync")
+        """Open and register the journal, now or as soon as that can be; keep it from then on."""
+        tasks.spawn(self._keep(), name="journal.keep")
         await self._try_to_register()
         if self._purse is None:
             tasks.spawn(self._get_ready(), name="money.start")

@@ -177,6 +177,31 @@ async def test_next_segment_is_there_before_it_is_needed(open_journal, tmp_path)
     assert (tmp_path / "w" / "00000003.segment").exists()
 
 
+async def test_a_journal_that_is_prepared_is_short_of_nothing(open_journal, tmp_path):
+    journal = open_journal()
+    _write(journal, *[b"x" * MAX_RECORD] * (ROOM_OF + 1))
+    assert journal.is_short
+
+    await journal.prepare()
+
+    assert not journal.is_short
+    assert journal.dirty  # what was written is another's to sync
+    assert len(list((tmp_path / "w").glob("*.segment"))) == 3
+
+
+async def test_a_full_disk_is_told_by_the_call_that_needs_the_room(open_journal):
+    journal = open_journal(disk=Disk(2))
+    _write(journal, *[b"x" * MAX_RECORD] * (ROOM_OF + 1))
+
+    await journal.prepare()
+    for _ in range(ROOM_OF - 1):
+        journal.reserve()
+
+    assert journal.is_short
+    with pytest.raises(JournalFullError):
+        journal.reserve()
+
+
 async def test_only_what_was_written_since_is_dirty(open_journal):
     journal = open_journal()
     before = journal.dirty

@@ -8,6 +8,7 @@ CRC begins with the size, so that it covers both.
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from struct import Struct
 from typing import Final
@@ -29,6 +30,9 @@ LENGTH: Final = 2**CALLS_AT - 1
 
 MOST_CALLS: Final = 2**15
 """The most calls in a record."""
+
+to_disk: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+"""Bring a file, by its descriptor, to the disk. Raises `OSError` where that fails."""
 
 _LOCK: Final = "lock"
 _held: set[int] = set()

@@ -56,6 +56,10 @@ class JournalReader:
                 break
         return found
 
+    def has_more(self) -> bool:
+        """Say whether something was written behind the cursor, whole or not."""
+        return any(self._block(HEADER.size))
+
     def back_to(self, cursor: Cursor) -> None:
         """Read from there again."""
         self.cursor = cursor
@@ -92,13 +96,13 @@ class JournalReader:
             layout.unlock(self._lock)
             self._lock = None
 
-    def _block(self) -> bytes:
+    def _block(self, size: int = _BLOCK) -> bytes:
         """Return what lies at the cursor; nothing where there is no such segment (yet)."""
         if self._file is None or self._number != self.cursor.segment:
             self._open(self.cursor.segment)
         if self._file is None:
             return b""
-        return os.pread(self._file, _BLOCK, self.cursor.position)
+        return os.pread(self._file, size, self.cursor.position)
 
     def _open(self, number: int) -> None:
         if self._file is not None:

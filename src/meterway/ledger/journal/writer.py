@@ -28,7 +28,6 @@ def _zeroed(descriptor: int, position: int, length: int) -> None:
 
 
 _ALLOCATE: Allocate = getattr(os, "posix_fallocate", _zeroed)
-_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class _Segment:
@@ -119,6 +118,11 @@ class Journal:
         """Say whether there is something for `sync` to do."""
         return self._written or not self._spares
 
+    @property
+    def is_short(self) -> bool:
+        """Say whether there is something for `prepare` to do."""
+        return not self._spares or bool(self._ended)
+
     def reserve(self) -> None:
         """Keep room for one record. Raises `JournalFullError` with a `retry_after`."""
         if self._reserved >= self._slots:
@@ -167,6 +171,15 @@ class Journal:
         for one in ended:
             one.close()
 
+    async def prepare(self) -> None:
+        """Have the next segment ready, and let go of those that are full: who syncs opens them."""
+        ended, self._ended = self._ended, []
+        for one in ended:
+            one.close()
+        if not self._spares:
+            await asyncio.to_thread(self._provide)
+            self._count()
+
     def close(self) -> None:
         """End the journal: what it leased is given back once it is posted.
 
@@ -178,7 +191,10 @@ class Journal:
 
     def _sync(self, descriptors: list[int]) -> None:
         for descriptor in descriptors:
-            _to_disk(descriptor)
+            layout.to_disk(descriptor)
+        self._provide()
+
+    def _provide(self) -> None:
         if not self._spares:
             try:
                 self._grow(1)
