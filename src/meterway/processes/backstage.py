@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +19,6 @@ from meterway.kit import metrics
 from meterway.kit.clock import Clock, SystemClock
 from meterway.kit.errors import UnavailableError
 from meterway.kit.money import dollars
-from meterway.kit.tasks import Tasks
 from meterway.ledger.journal import service as journals
 from meterway.ledger.journal.syncer import Syncer
 from meterway.ledger.settler import Settler
@@ -42,8 +42,24 @@ _FAILING = 1.0
 def run_backstage(settings: Settings, place: Workplace) -> None:
     """Post until SIGTERM came and the journals of workers that ended are posted."""
     metrics.name_process("backstage")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _syncing(settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, place))
+
+
+@contextmanager
+def _syncing(settings: Settings) -> Iterator[None]:
+    """Sync what is journalled, unless whoever writes waits for the disk itself."""
+    if settings.journal_sync == "always":
+        yield
+        return
+    ending, syncer = Event(), Syncer(settings.journals, SystemClock())
+    thread = Thread(target=syncer.run, args=(ending,), name="journal.sync", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
 
 
 async def _serve(settings: Settings, place: Workplace) -> None:
@@ -60,9 +76,6 @@ async def _serve(settings: Settings, place: Workplace) -> None:
     background = Background(engine, clock, place.queue, open_crew)
     settler = await _settler(settings, engine, clock)
     backstage = Backstage(clock, settler, chores, background)
-    syncer, syncing = Syncer(settings.journals, clock), Tasks()
-    if settings.journal_sync != "always":  # else whoever writes waits for the disk itself
-        syncing.spawn(syncer.run(), name="journal.sync")
     settle_memory()
     try:
         while not stopping.is_set() and os.getppid() == parent:
@@ -72,8 +85,6 @@ async def _serve(settings: Settings, place: Workplace) -> None:
         await background.close(settings.shutdown_grace / 2)
         await backstage.finish(settings.shutdown_grace / 2)
     finally:
-        await syncing.cancel()
-        syncer.close()
         backstage.close()
         await engine.dispose()
 

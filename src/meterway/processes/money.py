@@ -22,6 +22,7 @@ from meterway.ledger.journal.writer import Journal
 from meterway.metering.quotes import Pricing
 
 _log = structlog.get_logger()
+_LOOK_SECONDS = 0.1  # a segment lasts much longer
 _RETRY_SECONDS = 1.0
 _SUFFIX = 8
 
@@ -108,8 +109,9 @@ class Money:
 
     async def _keep(self) -> None:
         """Keep the journal ready for what comes, and where that is ours to do, on the disk."""
+        pause = EVERY if self._syncs else _LOOK_SECONDS
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(pause)
             journal = self._journal
             if journal is None:
                 continue

@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -77,49 +78,49 @@ def _write(journal: Journal, *records: bytes) -> None:
         journal.write(record)
 
 
-async def test_there_is_nothing_to_do_before_the_first_journal(new_syncer, disk):
-    assert not await new_syncer().turn()
+def test_there_is_nothing_to_do_before_the_first_journal(new_syncer, disk):
+    assert not new_syncer().turn()
     assert disk.take() == []
 
 
-async def test_what_is_new_is_synced_once(new_syncer, open_journal, disk):
+def test_what_is_new_is_synced_once(new_syncer, open_journal, disk):
     beside, journal = new_syncer(), open_journal()
-    turns = [await beside.turn()]
+    turns = [beside.turn()]
     _write(journal, b"a", b"b")
-    turns += [await beside.turn(), await beside.turn()]
+    turns += [beside.turn(), beside.turn()]
     _write(journal, b"c")
-    turns.append(await beside.turn())
+    turns.append(beside.turn())
 
-    assert turns == [False, True, False, True]
+    assert turns == [0, 1, 0, 1]
     assert disk.take() == ["w/00000001", "w/00000001"]
 
 
-async def test_every_journal_is_followed_and_one_that_goes_is_forgotten(
+def test_every_journal_is_followed_and_one_that_goes_is_forgotten(
     new_syncer, open_journal, folder, disk
 ):
     beside = new_syncer()
     for name in ("v", "w"):
         _write(open_journal(name), name.encode())
 
-    assert await beside.turn()
+    assert beside.turn()
     assert sorted(disk.take()) == ["v/00000001", "w/00000001"]
 
     for path in (folder / "v").iterdir():
         path.unlink()
     (folder / "v").rmdir()
-    assert not await beside.turn()
+    assert not beside.turn()
 
 
 async def test_a_full_segment_is_synced_before_the_next_one(new_syncer, open_journal, disk):
     beside, journal = new_syncer(), open_journal()
     longest = b"x" * layout.MAX_RECORD
     _write(journal, longest)
-    await beside.turn()
+    beside.turn()
     disk.take()
 
     _write(journal, longest, longest)
     await journal.prepare()  # and so the full one is not open any more
-    await beside.turn()
+    beside.turn()
 
     assert disk.take() == ["w/00000001", "w/00000002"]
 
@@ -128,7 +129,7 @@ async def test_segments_that_were_posted_are_passed_over(new_syncer, open_journa
     early, journal = new_syncer(), open_journal()
     longest = b"x" * layout.MAX_RECORD
     _write(journal, b"a")
-    await early.turn()
+    early.turn()
     _write(journal, *[longest] * 4)
     await journal.prepare()
     for number in (1, 2):
@@ -136,14 +137,12 @@ async def test_segments_that_were_posted_are_passed_over(new_syncer, open_journa
     disk.take()
 
     for one in (early, new_syncer()):
-        assert await one.turn()
+        assert one.turn()
         assert disk.take() == ["w/00000003"]
-        assert not await one.turn()
+        assert not one.turn()
 
 
-async def test_a_torn_record_is_left_to_whoever_buries_its_worker(
-    new_syncer, open_journal, folder, disk
-):
+def test_a_torn_record_is_left_to_whoever_buries_its_worker(new_syncer, open_journal, folder, disk):
     beside, journal = new_syncer(), open_journal()
     _write(journal, b"whole")
     path = layout.segment_path(folder / "w", 1)
@@ -153,43 +152,57 @@ async def test_a_torn_record_is_left_to_whoever_buries_its_worker(
         file.seek(at)
         file.write(torn)
 
-    await beside.turn()
-    await beside.turn()
+    beside.turn()
+    beside.turn()
 
     assert disk.take() == ["w/00000001"]
 
 
-async def test_a_disk_that_fails_is_told_once_and_tried_again(new_syncer, open_journal, disk):
+def test_a_disk_that_fails_is_told_once_and_tried_again(new_syncer, open_journal, disk):
     beside, journal = new_syncer(), open_journal()
     _write(journal, b"a")
     disk.broken = True
 
     with capture_logs() as events:
-        failed = [await beside.turn(), await beside.turn()]
+        failed = [beside.turn(), beside.turn()]
     disk.broken = False
 
-    assert failed == [False, False]
+    assert failed == [0, 0]
     assert [event["event"] for event in events] == ["journal.not_synced"]
-    assert await beside.turn()
+    assert beside.turn()
     assert disk.take() == ["w/00000001"]
 
 
-async def test_it_goes_on_by_its_clock(folder, open_journal, disk):
-    clock = FakeClock(0.0)
-    beside = Syncer(folder, clock)
+def test_a_journal_that_cannot_be_synced_keeps_no_other(new_syncer, open_journal, folder, disk):
+    (folder / "v").mkdir(parents=True)
+    (folder / "v" / "odd.segment").touch()
+    beside = new_syncer()
     _write(open_journal(), b"a")
-    turns = 0
 
-    async def sleep(seconds: float) -> None:
-        nonlocal turns
-        assert seconds == syncer.EVERY
-        turns += 1
-        if turns > 2:
-            raise InterruptedError
+    with capture_logs() as events:
+        assert beside.turn() == 1
 
-    clock.sleep = sleep  # type: ignore[method-assign]  # the fake's own
-    with pytest.raises(InterruptedError):
-        await beside.run()
-    beside.close()
+    assert disk.take() == ["w/00000001"]
+    assert [(event["event"], event["journal"]) for event in events] == [("journal.not_synced", "v")]
 
+
+class Ending:
+    """Is set after so many waits."""
+
+    def __init__(self, waits: int) -> None:
+        self.waits = waits
+        self.seconds: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        return len(self.seconds) > self.waits
+
+
+def test_it_looks_every_20_ms_until_the_end(new_syncer, open_journal, disk):
+    ending: Any = Ending(3)
+    _write(open_journal(), b"a")
+
+    new_syncer().run(ending)
+
+    assert ending.seconds == [0.02] * 4
     assert disk.take() == ["w/00000001"]

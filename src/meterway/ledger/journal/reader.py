@@ -56,6 +56,12 @@ class JournalReader:
                 break
         return found
 
+    def is_there(self) -> bool:
+        """Say whether the segment at the cursor is there, or open since it was."""
+        if self._file is None or self._number != self.cursor.segment:
+            self._open(self.cursor.segment)
+        return self._file is not None
+
     def has_more(self) -> bool:
         """Say whether something was written behind the cursor, whole or not."""
         return any(self._block(HEADER.size))
@@ -98,10 +104,9 @@ class JournalReader:
 
     def _block(self, size: int = _BLOCK) -> bytes:
         """Return what lies at the cursor; nothing where there is no such segment (yet)."""
-        if self._file is None or self._number != self.cursor.segment:
-            self._open(self.cursor.segment)
-        if self._file is None:
+        if not self.is_there():
             return b""
+        assert self._file is not None
         return os.pread(self._file, size, self.cursor.position)
 
     def _open(self, number: int) -> None:

@@ -4,9 +4,9 @@ The pages of a shared mapping are the file's, whoever wrote them: `fdatasync` of
 them to the disk.
 """
 
-import asyncio
 import os
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import structlog
@@ -21,43 +21,47 @@ EVERY: Final = 0.02
 """Seconds between two looks: what the end of the machine may cost."""
 
 _AT_ONCE: Final = 1000
+_LOOK: Final = 0.5  # seconds after which nobody relies on how fine a folder's time is
 _log = structlog.get_logger()
 
 
 class Syncer:
     """Syncs the journals in one folder, their workers' dead or alive; one runs on a machine.
 
-    A disk that fails is told of once, until it works again: the calls were served, and are charged
-    unless the machine ends too.
+    It has a thread of its own, in which `run` is all that happens: a look costs microseconds there,
+    and a disk that is slow keeps nobody else. A disk that fails is told of once, until it works
+    again: the calls were served, and are charged unless the machine ends too.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
         self._readers: dict[str, JournalReader] = {}
-        self._failing = False
+        self._changed = 0
+        self._look_at = clock.monotonic()
+        self._failing: set[str] = set()
 
-    async def run(self) -> None:
-        """Sync for ever what is new, 20 ms after it was written at the latest."""
-        while True:
-            await self._clock.sleep(EVERY)
-            await self.turn()
+    def run(self, ending: Event) -> None:
+        """Sync what is new, 20 ms after it was written at the latest, until `ending` is set."""
+        while not ending.wait(EVERY):
+            self.turn()
+        self.close()
 
-    async def turn(self) -> bool:
-        """Sync what is new in all journals; return whether something was and is on the disk."""
+    def turn(self) -> int:
+        """Sync what is new in all journals; return in how many something was and is on the disk."""
         self._look_around()
-        new = [reader for reader in self._readers.values() if reader.has_more()]
-        if not new:
-            return False
+        return sum([self._sync(name, reader) for name, reader in self._readers.items()])
+
+    def _sync(self, name: str, reader: JournalReader) -> bool:
         try:
-            await asyncio.to_thread(_sync_all, new)
-        except OSError as error:
-            if not self._failing:
-                _log.error("journal.not_synced", error=str(error))
-            self._failing = True
+            synced = (reader.has_more() or _passes_posted(reader)) and _sync_on(reader)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a journal is its own
+            if name not in self._failing:
+                _log.error("journal.not_synced", journal=name, error=str(error))
+            self._failing.add(name)
             return False
-        self._failing = False
-        return True
+        self._failing.discard(name)
+        return synced
 
     def close(self) -> None:
         """Let go of all journals."""
@@ -66,39 +70,50 @@ class Syncer:
         self._readers.clear()
 
     def _look_around(self) -> None:
-        """Follow the journals that are there, each from its first segment on."""
+        """Follow the journals that are there; the folder tells when some came or went."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        now = self._clock.monotonic()
+        if changed == self._changed and now < self._look_at:
+            return
+        self._changed, self._look_at = changed, now + _LOOK
         present = service.present(self._folder)
         for name in self._readers.keys() - present:
             self._readers.pop(name).close()
+            self._failing.discard(name)
         for name in present - self._readers.keys():
             self._readers[name] = JournalReader(self._folder / name)
-        for reader in self._readers.values():
-            if not layout.segment_path(reader.folder, reader.cursor.segment).exists():
-                reader.back_to(_first(reader.folder, reader.cursor))
 
 
-def _first(folder: Path, after: Cursor) -> Cursor:
-    """Return the beginning of what is left of a journal whose segments go as they are posted."""
-    numbers = [int(path.stem) for path in folder.glob("*.segment")]
-    return Cursor(min(numbers), START) if numbers else after
+def _passes_posted(reader: JournalReader) -> bool:
+    """Move on to what is left of a journal, whose segments go as they are posted, if it moved."""
+    if reader.is_there():
+        return False
+    before, numbers = reader.cursor, [int(one.stem) for one in reader.folder.glob("*.segment")]
+    if numbers:
+        reader.back_to(Cursor(min(numbers), START))
+    return reader.cursor != before
 
 
-def _sync_all(readers: list[JournalReader]) -> None:
-    for reader in readers:
-        before = reader.cursor
-        while reader.read(_AT_ONCE):
-            pass
-        if reader.cursor == before:  # the last record is being written, or its worker is gone
-            continue
-        try:
-            for number in range(before.segment, reader.cursor.segment + 1):
-                _sync(layout.segment_path(reader.folder, number))
-        except OSError:
-            reader.back_to(before)
-            raise
+def _sync_on(reader: JournalReader) -> bool:
+    """Sync a journal from where that was done last; say whether there was a whole record."""
+    before = reader.cursor
+    while reader.read(_AT_ONCE) or _passes_posted(reader):
+        pass
+    if reader.cursor == before:  # the last record is being written, or its worker is gone
+        return False
+    try:
+        for number in range(before.segment, reader.cursor.segment + 1):
+            _sync_segment(layout.segment_path(reader.folder, number))
+    except OSError:
+        reader.back_to(before)
+        raise
+    return True
 
 
-def _sync(path: Path) -> None:
+def _sync_segment(path: Path) -> None:
     """Sync a segment; one that is gone was posted, and that is on the disk."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
