@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import ceil
 from typing import assert_never
 
-from meterway.limits.types import Standings
+from meterway.limits.types import Standing, Standings
 from meterway.protocols.dialects import Family
 
 _ROUNDING = 1e-6  # milliseconds that floats may be off
@@ -60,19 +60,15 @@ def lines_of(standings: Standings, family: Family | None) -> bytes:
 def _for_openai(standings: Standings) -> bytes:
     requests, tokens = standings.requests, standings.tokens
     if requests is not None and tokens is not None:
-        return _OPENAI_BOTH % (
-            requests.limit,
-            requests.remaining,
-            duration(requests.reset),
-            tokens.limit,
-            tokens.remaining,
-            duration(tokens.reset),
-        )
+        return _OPENAI_BOTH % (*_told(requests), *_told(tokens))
     if requests is not None:
-        return _OPENAI_REQUESTS % (requests.limit, requests.remaining, duration(requests.reset))
-    if tokens is not None:
-        return _OPENAI_TOKENS % (tokens.limit, tokens.remaining, duration(tokens.reset))
-    return b""
+        return _OPENAI_REQUESTS % _told(requests)
+    return b"" if tokens is None else _OPENAI_TOKENS % _told(tokens)
+
+
+def _told(standing: Standing) -> tuple[int, int, bytes]:
+    milliseconds = ceil(standing.reset * 1000 - _ROUNDING)
+    return standing.limit, standing.remaining, _milliseconds(milliseconds)
 
 
 def _for_anthropic(standings: Standings) -> bytes:

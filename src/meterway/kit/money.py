@@ -15,6 +15,7 @@ MOST: Final = 1_000_000_000 * NANOS_PER_USD
 
 _DECIMAL = re.compile(r"\d{1,15}(\.\d{1,9})?")
 _UNIT_PLACES = Decimal("0.01")
+_NANOS_PER_CENT, _BELOW_CENTS = 10_000_000, 7  # digits
 
 
 class BadAmountError(InvalidRequestError):
@@ -32,8 +33,8 @@ def shown(amount: Nanos) -> str:
     """Return dollars with at least two places and no more than the amount needs."""
     if amount < 0:
         return f"-{shown(-amount)}"
-    whole, rest = divmod(amount, NANOS_PER_USD)
-    return "%d.%s" % (whole, ("%09d" % rest).rstrip("0").ljust(2, "0"))  # noqa: UP031 - faster
+    text = "%d.%09d" % divmod(amount, NANOS_PER_USD)  # noqa: UP031 - faster
+    return text.rstrip("0") if amount % _NANOS_PER_CENT else text[:-_BELOW_CENTS]
 
 
 def from_units(text: str, per_usd: int) -> Nanos:

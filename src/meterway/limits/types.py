@@ -192,7 +192,7 @@ class Standing(msgspec.Struct, frozen=True):
     reset: float
 
 
-class Standings(msgspec.Struct, frozen=True, kw_only=True):
+class Standings(msgspec.Struct, frozen=True):
     """What is left of the limits a caller is closest to; `at` is in seconds since the epoch."""
 
     at: float
@@ -206,13 +206,13 @@ def standings(taken: Taken, at: float) -> Standings:
     now = taken.now
     for bound, arrival, owed, _ in taken.marks:
         limit, (_, request_step, _, token_step, _, _) = bound.limit, bound.figures
-        if limit.requests is not None:
-            one = _standing(limit.requests, arrival - now, request_step)
+        if (most := limit.requests) is not None:
+            one = _standing(most, arrival - now, request_step)
             requests = one if requests is None else _closer(requests, one)
-        if limit.tokens is not None:
-            one = _standing(limit.tokens, owed - now, token_step)
+        if (most := limit.tokens) is not None:
+            one = _standing(most, owed - now, token_step)
             tokens = one if tokens is None else _closer(tokens, one)
-    return Standings(at=at, requests=requests, tokens=tokens)
+    return Standings(at, requests, tokens)
 
 
 def telling(marks: Sequence[Mark], now: int) -> Sequence[Mark]:

@@ -297,56 +297,46 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     funding: Funding
 
 
-class Tab:
+class Tab(msgspec.Struct, frozen=True):
     """What one call holds; `close` it once."""
 
-    __slots__ = ("_billing", "_plan", "_service", "_source", "_taken")
-
-    def __init__(
-        self,
-        billing: Billing,
-        plan: _Plan,
-        service: str | None,
-        taken: Taken | None,
-        source: Funding,
-    ) -> None:
-        self._billing = billing
-        self._plan = plan
-        self._service = service
-        self._taken = taken
-        self._source = source
+    billing: Billing
+    plan: _Plan
+    service: str | None
+    taken: Taken | None
+    source: Funding
 
     def close(self, record: CallRecord, *, due: bool) -> None:
         """Charge `record`, whose usage is complete then, where that is `due`; else let go."""
         if due:
-            counts, quote = astuple(record.usage or _NO_USAGE), self._plan.quote
-            service = service_of(quote.rates, self._service, record.service_tier)
+            counts, quote = astuple(record.usage or _NO_USAGE), self.plan.quote
+            service = service_of(quote.rates, self.service, record.service_tier)
             record.price = price_of_counts(counts, quote.rates, quote.factors, service)
-            self._billing.charge(self, record, service)
+            self.billing.charge(self, record, service)
             return
-        if self._taken is not None:
-            self._taken.release()
-        self._billing.funds.journal.release()
+        if self.taken is not None:
+            self.taken.release()
+        self.billing.funds.journal.release()
 
     def charged(self, record: CallRecord, service: str | None) -> Record:
         """End the hold of a call that was priced, and return what is kept of it."""
-        usage, amount, plan = record.usage or _NO_USAGE, record.price, self._plan
+        usage, amount, plan = record.usage or _NO_USAGE, record.price, self.plan
         takes: Takes = ()
         overrun = held = 0
-        if self._taken is not None:
-            takes, overrun = self._taken.close(amount)
-            held = self._taken.amount
-        cost = self._billing.cost(record, usage, plan, service)
+        if self.taken is not None:
+            takes, overrun = self.taken.close(amount)
+            held = self.taken.amount
+        cost = self.billing.cost(record, usage, plan, service)
         return Record(
             call_id=record.call_id,
             user_id=record.user_id,
             key_id=record.key_id,
             model=record.model,
             channel_id=record.attempts[-1].channel_id,
-            funding=self._source if amount else Funding.HOUSE,
+            funding=self.source if amount else Funding.HOUSE,
             price=amount,
             # beyond a postpaid user's capped key it is owed all the same
-            overrun=0 if self._source is Funding.DUE else overrun,
+            overrun=0 if self.source is Funding.DUE else overrun,
             cost=cost,
             billing=record.billing,
             takes=takes,

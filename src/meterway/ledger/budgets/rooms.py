@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from meterway.kit.money import Nanos
 from meterway.ledger.budgets.types import Budget, Takes
 
@@ -87,14 +89,14 @@ class Room:
         return min(2 * self._factor, _LARGEST) if since < _SOON else self._factor
 
 
-class Taken:
-    """A hold: the same amount of every budget of a call. It ends by `close` or `release`."""
+class Taken(msgspec.Struct):
+    """A hold: the same amount of every budget of a call. It ends by `close` or `release`.
 
-    __slots__ = ("_rooms", "amount")
+    `rooms` are where it is held, None once it ended.
+    """
 
-    def __init__(self, rooms: Sequence[Room], amount: Nanos) -> None:
-        self._rooms: Sequence[Room] | None = rooms
-        self.amount = amount
+    rooms: Sequence[Room] | None
+    amount: Nanos
 
     def close(self, spent: Nanos) -> tuple[Takes, Nanos]:
         """End the hold with a price; return what the leases cover of it, and the rest.
@@ -102,10 +104,10 @@ class Taken:
         More than was held is covered by what all the leases still have. Raises `RuntimeError`
         where the hold ended before.
         """
-        rooms, amount = self._rooms, self.amount
+        rooms, amount = self.rooms, self.amount
         if rooms is None or spent < 0:
             raise RuntimeError("a hold ends once, with a price that is not negative")
-        self._rooms = None
+        self.rooms = None
         covered = spent
         if spent > amount:
             covered = min(spent, amount + min([room.idle for room in rooms], default=0))
@@ -118,5 +120,5 @@ class Taken:
 
     def release(self) -> None:
         """End the hold without a price; does nothing where it ended before."""
-        if self._rooms is not None:
+        if self.rooms is not None:
             self.close(0)

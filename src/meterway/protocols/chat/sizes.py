@@ -105,9 +105,11 @@ def sizes_of_items(body: RawObject) -> Sizes:
 
 
 def _sizes(body: RawObject, kinds: list[str | None], media: Callable[[RawObject], int]) -> Sizes:
-    total, tools = sum(map(len, body.values())), _vendor_tools(body)
+    total, tools = sum(map(len, body.values())), 0
+    if "tools" in body or "web_search_options" in body:
+        tools = _vendor_tools(body)
     if not kinds:
-        return Sizes(total, tools=tools)
+        return Sizes(total, tools=tools) if tools else Sizes(total)
     images = sum(kind in _IMAGES for kind in kinds)
     documents = sum(kind in _DOCUMENTS for kind in kinds)
     if images or documents:
