@@ -23,6 +23,7 @@ from meterway.edge.server import Route, Server
 from meterway.edge.serving import Desk
 from meterway.keys import service as keys
 from meterway.keys.types import NewKey
+from meterway.kit import sse
 from meterway.kit.ids import CallIds
 from meterway.kit.tasks import Tasks
 from meterway.threads.types import Retention
@@ -75,7 +76,7 @@ class Kept:
         if begun is not None:
             begun.set()
         said = _unchunked(await client.closed())
-        blocks = said.split(b"\n\n")
+        blocks = said.replace(sse.COMMENT, b"").split(b"\n\n")  # a fake clock is soon silent
         assert blocks.pop() == b""
         return [msgspec.json.decode(block.split(b"data: ", 1)[1]) for block in blocks]
 
