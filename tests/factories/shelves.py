@@ -93,7 +93,7 @@ async def open_shelf(engine, relay: Relay | None = None, days: int = 30) -> Asyn
     clock = FakeClock()
     auth = Authenticator(engine, PEPPER, clock)
     door = Door(authenticator=auth, in_flight=InFlight(LIMIT), pace=FakePace())
-    writer = Writer(engine, gather=0)
+    writer = Writer(engine)
     shelf = Shelf(
         door=door,
         engine=engine,

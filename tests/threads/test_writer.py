@@ -19,7 +19,7 @@ VERSIONS = Into("versions", ("topic", "version"))
 
 @pytest.fixture
 async def writer(engine):
-    made = Writer(engine, gather=0)
+    made = Writer(engine)
     yield made
     await made.close()
 
@@ -65,7 +65,7 @@ async def test_what_comes_together_is_one_transaction(engine, writer):
 
 
 async def test_writes_that_follow_closely_share_a_connection_which_is_given_back(engine):
-    writer = Writer(engine, gather=0)
+    writer = Writer(engine)
 
     async def work(tx):
         return tx
@@ -147,7 +147,7 @@ async def test_rows_are_locked_in_the_order_of_their_names(engine, writer):
 
 async def test_writers_of_two_processes_do_not_wait_for_each_other(engine):
     ids = sorted([await _conversation(engine) for _ in range(4)])
-    one, other = Writer(engine, gather=0), Writer(engine, gather=0)
+    one, other = Writer(engine), Writer(engine)
 
     await asyncio.gather(
         *(one.put(_append(id_, "x"), id_) for id_ in ids),
@@ -161,7 +161,7 @@ async def test_writers_of_two_processes_do_not_wait_for_each_other(engine):
 
 async def test_database_that_is_down_is_told_to_all(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path}/no-folder/file.db")
-    writer = Writer(engine, gather=0)
+    writer = Writer(engine)
 
     results = await asyncio.gather(
         *(writer.put(_append("conv_1", "a")) for _ in range(3)), return_exceptions=True
@@ -229,7 +229,7 @@ async def test_row_of_a_caller_who_leaves_is_written_all_the_same(engine, writer
 
 async def test_database_that_is_down_is_told_to_all_rows(tmp_path):
     engine = open_engine(f"sqlite:///{tmp_path}/no-folder/file.db")
-    writer = Writer(engine, gather=0)
+    writer = Writer(engine)
 
     results = await asyncio.gather(
         *(writer.add(VERSIONS, (name, 1)) for name in "abc"), return_exceptions=True

@@ -12,7 +12,6 @@ from meterway.db.rows import Into, Values, insert
 from meterway.kit.errors import UnavailableError
 from meterway.kit.tasks import Tasks
 
-GATHER_SECONDS: Final = 0.005
 _LINGER_SECONDS: Final = 0.05  # with the connection in hand: under load the next wish comes sooner
 _MOST: Final = 100  # works in one transaction
 T = TypeVar("T")
@@ -46,14 +45,14 @@ class _Wish:
 class Writer:
     """Writes what the calls of one process keep; each call waits until its own is committed.
 
-    What comes within `gather` seconds of the first is written with it. Works touch the database
-    alone, for one that fails is undone and the others are done again without it. A caller who
-    leaves changes nothing. The connection is kept until nothing came for a moment.
+    What comes while one transaction is written goes into the next: so a lone call waits for nobody,
+    and many wait for few. Works touch the database alone, for one that fails is undone and the
+    others are done again without it. A caller who leaves changes nothing. The connection is kept
+    until nothing came for a moment.
     """
 
-    def __init__(self, engine: AsyncEngine, *, gather: float = GATHER_SECONDS) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._gather = gather
         self._wishes: list[_Wish] = []
         self._running = False
         self._called = asyncio.Event()
@@ -94,7 +93,7 @@ class Writer:
         line = Line(self._engine)
         try:
             while await self._more():
-                await asyncio.sleep(self._gather)
+                await asyncio.sleep(0)  # for what else comes in this turn of the loop
                 group, self._wishes = self._wishes[:_MOST], self._wishes[_MOST:]
                 group.sort(key=lambda wish: wish.order)
                 await self._serve(line, group)

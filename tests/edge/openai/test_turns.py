@@ -39,7 +39,7 @@ class Desk:
         self.shelf = Shelf(
             door=Door(authenticator=None, in_flight=InFlight(1), pace=None),  # type: ignore[arg-type]  # nobody comes through it
             engine=engine,
-            writer=Writer(engine, gather=0),
+            writer=Writer(engine),
             clock=FakeClock(),
             retention=Retention(30),
             body_limit=1 << 20,

@@ -107,7 +107,7 @@ def shelf(sqlite):
     return Shelf(
         door=Door(authenticator=None, in_flight=InFlight(1), pace=None),  # type: ignore[arg-type]  # nobody comes through it
         engine=sqlite,
-        writer=Writer(sqlite, gather=0),
+        writer=Writer(sqlite),
         clock=FakeClock(),
         retention=Retention(30),
         body_limit=1 << 20,
