@@ -32,6 +32,7 @@ def turn(micros: float, *, settler: float = 0.0, complaint: str = "") -> Turn:
 def taken(nginx: float | None, off: float, on: Turn) -> Taken:
     found = Taken()
     found.turns[Side.OFF].append(turn(off))
+    found.turns[Side.LIMITED].append(turn(80.0))
     found.turns[Side.ON].append(on)
     if nginx is not None:
         found.turns[Side.NGINX].append(turn(nginx))
@@ -39,7 +40,7 @@ def taken(nginx: float | None, off: float, on: Turn) -> Taken:
 
 
 def test_the_settlers_time_counts_for_everything_on():
-    to_off, to_nginx, added = figures(taken(12.0, 75.0, turn(90.0, settler=10.0)))
+    to_off, to_nginx, to_limited, added = figures(taken(12.0, 75.0, turn(90.0, settler=10.0)))
 
     assert to_off.value == pytest.approx(0.75)
     assert to_off.verdict is Verdict.MET
@@ -48,6 +49,8 @@ def test_the_settlers_time_counts_for_everything_on():
         == "per request: off 75.0 µs, on 90.0 µs in the worker and 10.0 µs in the settler"
     )
     assert to_nginx.value == pytest.approx(0.12)
+    assert to_limited.value == pytest.approx(0.8)
+    assert to_limited.target == ""
     assert added.value == pytest.approx(15.0)
 
 
@@ -59,7 +62,7 @@ def test_everything_on_is_held_against_the_same_route_with_billing_off(settler, 
 
 
 def test_without_nginx_only_its_ratio_is_unknown():
-    to_off, to_nginx, _ = figures(taken(None, 75.0, turn(90.0)))
+    to_off, to_nginx, *_ = figures(taken(None, 75.0, turn(90.0)))
 
     assert to_off.value is not None
     assert (to_nginx.value, to_nginx.verdict) == (None, Verdict.UNKNOWN)
@@ -80,13 +83,16 @@ def test_a_refused_call_makes_every_figure_invalid():
 
 
 def test_limits_count_with_everything_on_and_not_with_billing_off():
-    on, off = (json.loads(settings_of(side)["METERWAY_LIMITS"]) for side in (Side.ON, Side.OFF))
+    sides = (Side.ON, Side.OFF, Side.LIMITED)
+    on, off, limited = (json.loads(settings_of(side)["METERWAY_LIMITS"]) for side in sides)
 
     assert "METERWAY_BILLING" not in settings_of(Side.ON)
     assert settings_of(Side.OFF)["METERWAY_BILLING"] == "false"
     assert on["normal"].keys() == off["normal"].keys()
     assert min(on["normal"].values()) >= 60_000
     assert set(off["normal"].values()) == {0}
+    assert settings_of(Side.LIMITED)["METERWAY_BILLING"] == "false"
+    assert limited == on
 
 
 async def test_charges_are_counted_in_the_gateways_own_database(tmp_path):

@@ -1,4 +1,4 @@
-"""What metering costs: the same route with everything on, with billing off, and through nginx."""
+"""What metering costs: the same route with everything on, with less, and through nginx."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ class Side(StrEnum):
 
     NGINX = "nginx"
     OFF = "billing off"
+    LIMITED = "billing off, limits on"
     ON = "everything on"
 
 
@@ -37,7 +38,8 @@ def settings_of(side: Side) -> Mapping[str, str]:
     """Return a gateway's settings: limits that count and never refuse, or nothing to count."""
     if side is Side.OFF:
         return UNBILLED | {"METERWAY_LIMITS": _limits(rate=0, at_once=0)}
-    return {"METERWAY_LIMITS": _limits(rate=1_000_000_000, at_once=60_000)}
+    counting = {"METERWAY_LIMITS": _limits(rate=1_000_000_000, at_once=60_000)}
+    return UNBILLED | counting if side is Side.LIMITED else counting
 
 
 def _limits(*, rate: int, at_once: int) -> str:
@@ -123,7 +125,7 @@ async def posted_by(gateway: Gateway) -> int:
 def figures(taken: Taken) -> tuple[Row, ...]:
     """Return the rows of the turns; the settler's processor time counts for everything on."""
     turns = taken.turns
-    nginx, off, on = (_cost(turns[side]) for side in Side)
+    nginx, off, limited, on = (_cost(turns[side]) for side in Side)
     whole = _cost([_with_settler(one) for one in turns[Side.ON]])
     settler = difference(whole.micros, on.micros)
     added = difference(on.micros, off.micros)
@@ -134,10 +136,12 @@ def figures(taken: Taken) -> tuple[Row, ...]:
     beside = f"nginx {_micros(nginx.micros)}, everything on {_micros(whole.micros)} per request"
     name = "everything on: requests per CPU-second, ratio to"
     to_off = ratio(whole.per_cpu_second, off.per_cpu_second)
+    to_limited = ratio(whole.per_cpu_second, limited.per_cpu_second)
     to_nginx = ratio(whole.per_cpu_second, nginx.per_cpu_second)
     found = (
         rows.at_least("money", f"{name} billing off", to_off, rows.BILLED_RATIO, "x", note),
         rows.at_least("money", f"{name} nginx", to_nginx, rows.BILLED_TO_NGINX_RATIO, "x", beside),
+        Row("money", f"{name} {Side.LIMITED}", to_limited, "x", note=_micros(limited.micros)),
         Row("money", "everything on: added in the worker", added, "µs"),
     )
     lost = f"{taken.missing} replies have no charge" if taken.missing else ""
