@@ -1,6 +1,7 @@
 """Reading a journal: nothing invented, nothing trusted, nothing taken from the living."""
 
 import random
+from zlib import crc32
 
 import pytest
 
@@ -75,6 +76,13 @@ def test_a_limit_counts_calls_and_a_record_is_read_whole(read):
         [b"five", b"two", b"one"],
         [b"five", b"two", b"one"],
     ]
+
+
+def test_a_record_of_one_call_lies_as_before_there_were_others():
+    record = b"of an earlier release"
+    length = len(record)
+
+    assert framed(record) == HEADER.pack(length, crc32(record, length)) + record
 
 
 @pytest.mark.parametrize("calls", [0, MOST_CALLS + 1])
