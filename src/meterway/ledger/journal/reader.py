@@ -15,6 +15,7 @@ from meterway.ledger.journal.layout import (
     LENGTH,
     MAGIC,
     MAX_RECORD,
+    SLOT,
     START,
 )
 from meterway.ledger.journal.types import Cursor
@@ -27,12 +28,14 @@ class JournalReader:
     """One journal from a cursor on.
 
     Reading stops at the first record that is not whole. While the worker lives it may be in the
-    middle of copying it, and a later reading finds it; when it is gone, that is the end.
+    middle of copying it, and a later reading finds it; when it is gone, that is the end. `block`
+    is how many bytes are read at once, at least a record's `SLOT`.
     """
 
-    def __init__(self, folder: Path, cursor: Cursor = BEGINNING) -> None:
+    def __init__(self, folder: Path, cursor: Cursor = BEGINNING, block: int = _BLOCK) -> None:
         self.folder = folder
         self.cursor = cursor
+        self._size = block
         self._file: int | None = None
         self._number = 0
         self._lock: int | None = None
@@ -50,11 +53,18 @@ class JournalReader:
         """
         found: list[bytes] = []
         while limit > 0:
-            before = self.cursor
-            limit = self._parse(self._block(), limit, found)
-            if self.cursor == before:
-                break
+            before, block = self.cursor, self._block(self._size)
+            limit = self._parse(block, limit, found)
+            if self.cursor.segment == before.segment:
+                taken = self.cursor.position - before.position
+                if not taken or len(block) - taken >= SLOT:  # another one would have been in it
+                    break
         return found
+
+    @property
+    def descriptor(self) -> int | None:
+        """The open segment at the cursor."""
+        return self._file if self._number == self.cursor.segment else None
 
     def is_there(self) -> bool:
         """Say whether the segment at the cursor is there, or open since it was."""
@@ -102,7 +112,7 @@ class JournalReader:
             layout.unlock(self._lock)
             self._lock = None
 
-    def _block(self, size: int = _BLOCK) -> bytes:
+    def _block(self, size: int) -> bytes:
         """Return what lies at the cursor; nothing where there is no such segment (yet)."""
         if not self.is_there():
             return b""

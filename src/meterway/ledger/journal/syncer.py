@@ -13,7 +13,7 @@ import structlog
 
 from meterway.kit.clock import Clock
 from meterway.ledger.journal import layout, service
-from meterway.ledger.journal.layout import START, to_disk
+from meterway.ledger.journal.layout import SLOT, START, to_disk
 from meterway.ledger.journal.reader import JournalReader
 from meterway.ledger.journal.types import Cursor
 
@@ -21,6 +21,7 @@ EVERY: Final = 0.02
 """Seconds between two looks: what the end of the machine may cost."""
 
 _AT_ONCE: Final = 1000
+_BLOCK: Final = 2 * SLOT  # there is little to read, and the processor's cache is the workers'
 _LOOK: Final = 0.5  # seconds after which nobody relies on how fine a folder's time is
 _log = structlog.get_logger()
 
@@ -84,7 +85,7 @@ class Syncer:
             self._readers.pop(name).close()
             self._failing.discard(name)
         for name in present - self._readers.keys():
-            self._readers[name] = JournalReader(self._folder / name)
+            self._readers[name] = JournalReader(self._folder / name, block=_BLOCK)
 
 
 def _passes_posted(reader: JournalReader) -> bool:
@@ -105,8 +106,10 @@ def _sync_on(reader: JournalReader) -> bool:
     if reader.cursor == before:  # the last record is being written, or its worker is gone
         return False
     try:
-        for number in range(before.segment, reader.cursor.segment + 1):
+        for number in range(before.segment, reader.cursor.segment):
             _sync_segment(layout.segment_path(reader.folder, number))
+        if reader.descriptor is not None:
+            to_disk(reader.descriptor)
     except OSError:
         reader.back_to(before)
         raise
