@@ -75,6 +75,28 @@ async def test_loan_is_a_hold_and_leaves_a_slice_in_memory(engine, purse):
     assert known(purse) == (0, 10)
 
 
+async def test_a_fast_spender_asks_the_database_ever_less(engine, clock, board):
+    asked = 0
+
+    @asynccontextmanager
+    async def counted(opened):
+        nonlocal asked
+        asked += 1
+        async with transaction(opened) as tx:
+            yield tx
+
+    purse, journal_id = await new_purse(engine, clock, board, slice_=10, opened=counted)
+    await top_up(engine, 10_000)
+
+    for _ in range(1_000):
+        taken = purse.take(ONE, 1) or await purse.borrow(ONE, 1)
+        taken.close(1)
+
+    assert asked == 7  # 10, 20, 40, 80, 160, 320, 640
+    assert await remaining(engine, journal_id) == 1_270
+    await purse.close()
+
+
 @pytest.mark.parametrize(
     ("spent", "covered", "overrun"),
     [(0, 0, 0), (3, 3, 0), (4, 4, 0), (9, 9, 0), (10, 10, 0), (12, 10, 2)],
